@@ -1,0 +1,55 @@
+import { UploadError, type UploadErrorCode, type UploadErrorWire } from "./errors.ts";
+
+const MESSAGES: Readonly<Record<UploadErrorCode, string>> = {
+  KEY_INVALID:
+    "The object key is not usable. Give a key of 1 to 1,024 bytes with no control characters and no '..' segment.",
+  FILE_TOO_LARGE: "The file is larger than the storage takes. Split it, or raise the limit on the server.",
+  FILE_INVALID: "This is not a file that can be uploaded. Pass a File or a Blob.",
+  FILE_MISMATCH: "This is another file than the one that was added. Pick that one again.",
+  PART_SIZE_INVALID:
+    "The part size is out of bounds. Leave it out, or choose one that the storage's limits allow.",
+  OPTION_INVALID: "An option has a value that makes no sense. See the documentation of the call.",
+  NOT_SUPPORTED:
+    "This browser has no service workers here. Serve the page by HTTPS (or localhost) and use a current browser.",
+  PROTOCOL_MISMATCH: "The page and its service worker are of different versions. Reload the page.",
+  WORKER_UNREACHABLE: "The service worker does not answer. Reload the page; uploads already added are kept.",
+  DATABASE_UNAVAILABLE:
+    "The browser gives this site no database (IndexedDB), so uploads can't be kept. Leave private browsing, or allow site data.",
+  DATABASE_TOO_NEW:
+    "A newer version of this app has changed the database. Reload the page to get that version.",
+  UPLOAD_NOT_FOUND: "There is no upload with this id. It may have been removed in another tab.",
+  STATE_INVALID: "The upload is not in a state that allows this.",
+  QUOTA_EXCEEDED: "The device has no room to keep a copy of the file. Free some space and add it again.",
+  FILE_LOST: "The browser no longer has the file's bytes. Pick the same file again.",
+  SOURCE_CHANGED: "The file was changed while it was uploaded. Add it again.",
+  CANCELED: "The upload was canceled.",
+  REQUEST_INVALID: "The upload server refused the request as malformed.",
+  TOKEN_INVALID: "The upload's token is missing, forged or for something else. Add the file again.",
+  TOKEN_EXPIRED: "The upload's token has expired. Add the file again.",
+  UNAUTHORIZED: "The upload server wants the user to sign in.",
+  FORBIDDEN: "The upload is not allowed, by the upload server or by the storage.",
+  UPLOAD_GONE: "The storage has dropped the unfinished upload. It starts again from its first byte.",
+  PARTS_MISMATCH: "The storage does not hold the parts that were sent. They are sent again.",
+  VERIFICATION_FAILED:
+    "The stored object is not the file that was sent. Retry, and check what else writes to this key.",
+  STORAGE_RESPONSE_INVALID:
+    "The storage's answer is not what it should be. Check that the bucket's CORS rules expose the ETag header.",
+  SERVER_RESPONSE_INVALID:
+    "The upload server's answer is not what it should be. Check the endpoint's URL and the server's version.",
+  SERVER_ERROR: "The upload server or the storage has a problem at the moment. It is tried again.",
+  INTERNAL: "Something unexpected went wrong inside the uploader. It is tried again; please report it.",
+  NETWORK: "The network can't be reached at the moment. It is tried again.",
+};
+
+/** The sentence for people: what went wrong, what to do, and the detail. */
+export function messageOf({ code, detail }: UploadErrorWire): string {
+  const message = Object.hasOwn(MESSAGES, code) ? MESSAGES[code] : MESSAGES.INTERNAL;
+  return detail ? `${message} (${detail})` : message;
+}
+
+/** An error that people may see. */
+export function explained(wire: UploadErrorWire, options?: ErrorOptions): UploadError {
+  const error = new UploadError(wire.code, wire.detail, options);
+  error.message = messageOf(wire);
+  return error;
+}

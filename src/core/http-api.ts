@@ -1,0 +1,109 @@
+import * as v from "valibot";
+import type { UploadErrorCode } from "./errors.ts";
+import { looksLikeErrorCode } from "./errors.ts";
+import type { Run } from "./plan-runs.ts";
+import type {
+  BeginAnswer,
+  BeginIntent,
+  FaultKind,
+  PartReceipt,
+  SignedPart,
+  StoredObject,
+  UploadedPartsPage,
+} from "./storage.ts";
+import { MAX_SIGNED_PARTS } from "./storage.ts";
+
+/**
+ * The storage port over HTTP: `POST {endpoint}/{operation}` with a JSON body, answered 200 with JSON, or an error status
+ * with an `ErrorAnswer`. Both ends check what they receive against these schemas.
+ *
+ * One operation is beside the port: `relay`, a `PUT` of bytes (`relayUrl`).
+ */
+export const OPERATIONS = ["begin", "sign", "parts", "complete", "abort", "relay"] as const;
+export type Operation = (typeof OPERATIONS)[number];
+
+const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+const partNumber = v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(10_000));
+const token = v.pipe(v.string(), v.minLength(1), v.maxLength(8_192));
+const etag = v.pipe(v.string(), v.regex(/^[\w+/=.-]{1,256}$/));
+const text = (maxLength: number) => v.pipe(v.string(), v.maxLength(maxLength));
+
+export const beginRequest = v.object({
+  uploadId: v.pipe(v.string(), v.uuid()),
+  key: text(4_096),
+  size: count,
+  type: text(255),
+  name: text(1_024),
+  method: v.picklist(["single", "multipart"]),
+  partSize: count,
+  triedForMs: v.nullable(count),
+}) satisfies v.GenericSchema<BeginIntent>;
+
+export const signRequest = v.object({
+  token,
+  partNumbers: v.pipe(v.array(partNumber), v.minLength(1), v.maxLength(MAX_SIGNED_PARTS)),
+});
+
+export const partsRequest = v.object({ token, after: count });
+
+export const completeRequest = v.object({
+  token,
+  parts: v.pipe(v.array(v.object({ partNumber, etag })), v.minLength(1), v.maxLength(10_000)),
+});
+
+export const abortRequest = v.object({ token });
+
+export const beginAnswer = v.object({ token, key: text(4_096) }) satisfies v.GenericSchema<BeginAnswer>;
+
+export const signAnswer = v.object({
+  parts: v.array(
+    v.object({
+      partNumber,
+      url: v.pipe(v.string(), v.url()),
+      headers: v.record(v.string(), v.string()),
+      expiresInMs: count,
+    }) satisfies v.GenericSchema<SignedPart>,
+  ),
+});
+
+export const partsAnswer = v.object({
+  parts: v.array(v.object({ partNumber, etag, size: count })),
+  next: v.nullable(count),
+}) satisfies v.GenericSchema<UploadedPartsPage>;
+
+export const completeAnswer = v.object({
+  key: text(4_096),
+  size: count,
+  etag,
+  location: text(8_192),
+}) satisfies v.GenericSchema<StoredObject>;
+
+export const abortAnswer = v.object({});
+
+const partCount = v.pipe(v.string(), v.regex(/^\d{1,5}$/), v.transform(Number), partNumber);
+
+/** What stands in the query of a `relayUrl`. */
+export const relayQuery = v.pipe(
+  v.object({ upload: v.pipe(v.string(), v.uuid()), first: partCount, count: partCount }),
+  v.transform(({ upload, first, count }): Run => ({ uploadId: upload, first, count })),
+);
+
+/**
+ * The parts of a run that are stored: all of them if the answer is 200. An error answer has them too (beside its `error`)
+ * once the run had begun; without them, nothing was stored.
+ */
+export const relayAnswer = v.object({
+  parts: v.array(v.object({ partNumber, etag }) satisfies v.GenericSchema<PartReceipt>),
+});
+export type RelayAnswer = v.InferOutput<typeof relayAnswer>;
+
+export const errorAnswer = v.object({
+  error: v.object({
+    kind: v.picklist(["network", "busy", "unauthorized", "gone", "parts", "hopeless"] satisfies FaultKind[]),
+    code: v.custom<UploadErrorCode>(looksLikeErrorCode),
+    /** For people who look at the traffic. */
+    message: text(4_096),
+    detail: text(4_096),
+  }),
+});
+export type ErrorAnswer = v.InferOutput<typeof errorAnswer>;

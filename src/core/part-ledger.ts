@@ -1,0 +1,162 @@
+import { type PartPlan, partBytes } from "./plan-parts.ts";
+import type { PartReceipt, UploadedPart } from "./storage.ts";
+import type { PartRecord } from "./upload.ts";
+
+/**
+ * Which parts of one upload S3 has, which are on their way, and which come next. Each call costs the same with 10 parts
+ * as with 10,000.
+ *
+ *   pending → flying → done
+ *      ↑         ↓       ↑
+ *      └──── in doubt ───┘   (a look-up at S3 decides)
+ */
+export class PartLedger {
+  readonly plan: PartPlan;
+  /** By part number − 1. */
+  readonly #etags: (string | undefined)[] = [];
+  readonly #flying = new Set<number>();
+  readonly #doubtful = new Map<number, Doubt>();
+  /** Parts to send again, before `#cursor` goes on. */
+  readonly #returned = new Set<number>();
+  /** Faults in a row of parts that are pending or flying again. */
+  readonly #attempts = new Map<number, number>();
+  #cursor = 1;
+  #doneParts = 0;
+  #doneBytes = 0;
+
+  constructor(plan: PartPlan, rows: Iterable<PartRecord> = []) {
+    this.plan = plan;
+    for (const row of rows) {
+      if (row.partNumber > plan.partCount) continue;
+      if (row.state === "done") this.done(row.partNumber, row.etag);
+      else this.#doubtful.set(row.partNumber, { attempts: 0, dueAt: 0 });
+    }
+  }
+
+  get doneParts(): number {
+    return this.#doneParts;
+  }
+
+  /** Bytes that S3 confirmed. */
+  get doneBytes(): number {
+    return this.#doneBytes;
+  }
+
+  get isComplete(): boolean {
+    return this.#doneParts === this.plan.partCount;
+  }
+
+  isDone(partNumber: number): boolean {
+    return this.#etags[partNumber - 1] !== undefined;
+  }
+
+  get flyingParts(): ReadonlySet<number> {
+    return this.#flying;
+  }
+
+  get hasPending(): boolean {
+    return this.upcoming(1).length > 0;
+  }
+
+  /** Takes the next pending part into flight; undefined if there is none. */
+  take(): number | undefined {
+    const [partNumber] = this.upcoming(1);
+    if (partNumber === undefined) return undefined;
+    if (!this.#returned.delete(partNumber)) this.#cursor = partNumber + 1;
+    this.#flying.add(partNumber);
+    return partNumber;
+  }
+
+  /** The pending parts that `take` would give next, at most `limit`. */
+  upcoming(limit: number): number[] {
+    // Never looked at again, or a wake-up near the end would walk over all that is done with every part.
+    while (this.#etags[this.#cursor - 1] !== undefined) this.#cursor += 1;
+    const parts = [...this.#returned].slice(0, limit);
+    for (let next = this.#cursor; parts.length < limit; next++) {
+      const partNumber = this.#peekFrom(next);
+      if (partNumber === undefined) break;
+      parts.push(partNumber);
+      next = partNumber;
+    }
+    return parts;
+  }
+
+  /** S3 has the part. */
+  done(partNumber: number, etag: string): void {
+    this.#leave(partNumber);
+    if (this.#etags[partNumber - 1] === undefined) {
+      this.#doneParts += 1;
+      this.#doneBytes += partBytes(this.plan, partNumber);
+    }
+    this.#etags[partNumber - 1] = etag;
+  }
+
+  /** Its PUT had no clear end. It is looked up from `dueAt` on (milliseconds since 1970). */
+  doubt(partNumber: number, attempts: number, dueAt: number): void {
+    this.#leave(partNumber);
+    // Another way of sending it has succeeded meanwhile.
+    if (this.isDone(partNumber)) return;
+    this.#doubtful.set(partNumber, { attempts, dueAt });
+  }
+
+  /** Faults in a row that this part has had. */
+  attemptsOf(partNumber: number): number {
+    return this.#doubtful.get(partNumber)?.attempts ?? this.#attempts.get(partNumber) ?? 0;
+  }
+
+  /** Parts in doubt whose time has come, ascending. */
+  doubtfulAt(now: number): number[] {
+    const due = [...this.#doubtful]
+      .filter(([, doubt]) => doubt.dueAt <= now)
+      .map(([partNumber]) => partNumber);
+    return due.sort((a, b) => a - b);
+  }
+
+  /** When the next part in doubt may be looked up, in milliseconds since 1970; undefined if none is in doubt. */
+  get nextDoubtAt(): number | undefined {
+    let next: number | undefined;
+    for (const { dueAt } of this.#doubtful.values())
+      next = next === undefined ? dueAt : Math.min(next, dueAt);
+    return next;
+  }
+
+  /** Whether S3's entry is this plan's part, whole. */
+  matches(part: UploadedPart): boolean {
+    return part.partNumber <= this.plan.partCount && part.size === partBytes(this.plan, part.partNumber);
+  }
+
+  /** It is pending again: S3 does not have it whole, or nothing of it was sent. */
+  giveBack(partNumber: number): void {
+    const attempts = this.attemptsOf(partNumber);
+    this.#leave(partNumber);
+    if (this.isDone(partNumber)) return;
+    if (attempts > 0) this.#attempts.set(partNumber, attempts);
+    if (partNumber < this.#cursor) this.#returned.add(partNumber);
+  }
+
+  /** What completing needs, ascending by part number. */
+  receipts(): PartReceipt[] {
+    return this.#etags.flatMap((etag, index) =>
+      etag === undefined ? [] : [{ partNumber: index + 1, etag }],
+    );
+  }
+
+  #leave(partNumber: number): void {
+    this.#flying.delete(partNumber);
+    this.#doubtful.delete(partNumber);
+    this.#returned.delete(partNumber);
+    this.#attempts.delete(partNumber);
+  }
+
+  /** The first part from `start` on that is neither done, flying nor in doubt. */
+  #peekFrom(start: number): number | undefined {
+    for (let n = start; n <= this.plan.partCount; n++)
+      if (this.#etags[n - 1] === undefined && !this.#flying.has(n) && !this.#doubtful.has(n)) return n;
+    return undefined;
+  }
+}
+
+interface Doubt {
+  readonly attempts: number;
+  readonly dueAt: number;
+}

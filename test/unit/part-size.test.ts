@@ -1,0 +1,63 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { MIB, S3_LIMITS } from "../../src/core/limits.ts";
+import { checkByteCount, partSizeFor } from "../../src/core/part-size.ts";
+import { planParts } from "../../src/core/plan-parts.ts";
+
+const GIB = 1024 * MIB;
+
+test.each([
+  [0, 5],
+  [100 * MIB, 5],
+  [100 * MIB + 1, 10],
+  [GIB, 10],
+  [GIB + 1, 25],
+  [10 * GIB, 25],
+  [10 * GIB + 1, 50],
+  // From here on by the number of parts: 10,000 × 50 MiB.
+  [500_000 * MIB, 50],
+  [500_000 * MIB + 1, 51],
+  [S3_LIMITS.maxObjectBytes, 5 * 1024],
+])("a file of %d bytes goes in parts of %d MiB", (size, mib) => {
+  expect(partSizeFor(size)).toBe(mib * MIB);
+});
+
+test("every size that is allowed gets a lawful plan, whatever the engine's limits", () => {
+  const limits = fc
+    .record({
+      minPartBytes: fc.integer({ min: 1, max: 10 * MIB }),
+      more: fc.nat({ max: 10 * GIB }),
+      maxParts: fc.integer({ min: 1, max: 10_000 }),
+    })
+    .map(({ more, ...rest }) => ({ ...S3_LIMITS, ...rest, maxPartBytes: rest.minPartBytes + more }));
+  const cases = limits.chain((l) =>
+    fc.tuple(fc.constant(l), fc.nat({ max: Math.min(l.maxObjectBytes, l.maxParts * l.maxPartBytes) })),
+  );
+  fc.assert(
+    fc.property(cases, ([l, size]) => {
+      expect(planParts(size, partSizeFor(size, l), l).partCount).toBeLessThanOrEqual(l.maxParts);
+    }),
+  );
+});
+
+test("with S3's limits it is whole MiB", () => {
+  fc.assert(
+    fc.property(fc.nat({ max: S3_LIMITS.maxObjectBytes }), (size) => {
+      expect(partSizeFor(size) % MIB).toBe(0);
+    }),
+  );
+});
+
+test("a file that is too large is refused", () => {
+  expect(() => partSizeFor(S3_LIMITS.maxObjectBytes + 1)).toThrow(
+    expect.objectContaining({ code: "FILE_TOO_LARGE" }),
+  );
+});
+
+test("a number of bytes is whole and not negative, and an error names the option", () => {
+  expect(() => checkByteCount("partSize", 0)).not.toThrow();
+  for (const value of [-1, 1.5, Number.NaN, 2 ** 53])
+    expect(() => checkByteCount("partSize", value)).toThrow(
+      expect.objectContaining({ code: "OPTION_INVALID", message: expect.stringContaining("partSize") }),
+    );
+});

@@ -1,0 +1,79 @@
+import { describe, expect, test } from "vitest";
+import { PartLedger } from "../../src/core/part-ledger.ts";
+import { takeSnapshot } from "../../src/core/snapshot.ts";
+import type { UploadRecord, UploadState } from "../../src/core/upload.ts";
+import { fault, object, records } from "./records.ts";
+
+const MIB = 1024 * 1024;
+const states = Object.keys(records) as UploadState[];
+
+/** Part 1 confirmed, part 2 flying for a second at 1 MiB/s. */
+function snapshotOf(record: UploadRecord) {
+  const ledger = new PartLedger(record.plan);
+  ledger.take();
+  ledger.take();
+  ledger.done(1, "e1");
+  const progress = { bytesPerSecond: MIB, sampledBytes: 5 * MIB, sampledAt: 1_000 };
+  return takeSnapshot(record, ledger, progress, "worker", 2_000);
+}
+
+test.each(states)("%s: what is always told is told", (state) => {
+  const { id, order, key, name, type, owner, durability, attempts, createdAt, updatedAt, plan } =
+    records[state];
+  expect(snapshotOf(records[state])).toMatchObject({
+    ...{ id, order, key, name, type, owner, state, durability, attempts, createdAt, updatedAt },
+    ...{ size: plan.size, partSize: plan.partSize, partsTotal: plan.partCount },
+  });
+});
+
+describe("what is told in some states only, and null in all others", () => {
+  type Snapshot = ReturnType<typeof snapshotOf>;
+  const tellers: { [K in keyof Snapshot]?: Partial<Record<UploadState, Snapshot[K]>> } = {
+    reason: { paused: "user", waiting: "backoff" },
+    lane: { uploading: "worker" },
+    bytesPerSecond: { uploading: MIB },
+    etaSeconds: { uploading: 6 },
+    nextAttemptAt: { waiting: 9_000 },
+    error: { waiting: fault, failed: fault },
+    object: { done: object },
+  };
+  const cases = Object.entries(tellers).flatMap(([field, told]) =>
+    states.map((state) => [field as keyof Snapshot, state, told[state] ?? null] as const),
+  );
+  test.each(cases)("%s in %s", (field, state, value) => {
+    expect(snapshotOf(records[state])[field]).toEqual(value);
+  });
+
+  test("nothing else is ever null", () => {
+    for (const state of states)
+      for (const [field, value] of Object.entries(snapshotOf(records[state])))
+        if (!(field in tellers)) expect(value, field).not.toBeNull();
+  });
+});
+
+describe("bytes and parts", () => {
+  test("while sending, the running part's share is estimated", () => {
+    const { uploadedBytes, estimatedBytes, partsDone } = snapshotOf(records.uploading);
+    expect([uploadedBytes, estimatedBytes, partsDone]).toEqual([5 * MIB, 6 * MIB, 1]);
+  });
+
+  test("while resting, only what was confirmed counts", () => {
+    for (const state of ["queued", "completing", "paused", "waiting", "failed", "canceled"] as const) {
+      const { uploadedBytes, estimatedBytes, partsDone } = snapshotOf(records[state]);
+      expect([uploadedBytes, estimatedBytes, partsDone], state).toEqual([5 * MIB, 5 * MIB, 1]);
+    }
+  });
+
+  test("done is all of it, though the parts' rows are gone", () => {
+    const ledger = new PartLedger(records.done.plan);
+    const progress = { bytesPerSecond: null, sampledBytes: 0, sampledAt: 0 };
+    expect(takeSnapshot(records.done, ledger, progress, "worker", 0)).toMatchObject({
+      ...{ uploadedBytes: 12 * MIB, estimatedBytes: 12 * MIB, partsDone: 3 },
+    });
+  });
+});
+
+test("it is plain data: a structured clone is the same", () => {
+  for (const state of states)
+    expect(structuredClone(snapshotOf(records[state]))).toEqual(snapshotOf(records[state]));
+});

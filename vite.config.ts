@@ -1,0 +1,47 @@
+import { defineConfig } from "vitest/config";
+
+// The project's own sources, where an app gets what was built from them.
+const conditions = ["backhaul-source"];
+const project = (name: string, include: string[], more = {}) => ({
+  extends: true as const,
+  test: { name, include, ...more },
+});
+// A browser and a store share the machine with the tests: two of these at a time would starve one another.
+const oneByOne = (turn: number, testTimeout = 120_000) => ({
+  ...{ fileParallelism: false, sequence: { groupOrder: turn } },
+  ...{ testTimeout, hookTimeout: 120_000 },
+});
+
+/** The library: one file per entry of the exports map. What it depends on stays outside, for the app's bundler. */
+export default defineConfig({
+  resolve: { conditions },
+  ssr: { resolve: { conditions: [...conditions, "node"] } },
+  build: {
+    outDir: "dist",
+    // The types stand there too.
+    emptyOutDir: false,
+    target: "es2022",
+    sourcemap: true,
+    minify: false,
+    lib: {
+      entry: {
+        index: "src/index.ts",
+        sw: "sw/index.ts",
+        server: "server/index.ts",
+        "server/node": "server/node.ts",
+      },
+      formats: ["es"],
+    },
+    rollupOptions: { external: [/^node:/, /^@aws-sdk\//, "comlink", "idb", "valibot", /^workbox-/] },
+  },
+  test: {
+    projects: [
+      project("unit", ["test/unit/**/*.test.ts", "test/architecture/**/*.test.ts"]),
+      project("server", ["test/server/**/*.test.ts"], { testTimeout: 60_000, hookTimeout: 60_000 }),
+      project("contract", ["test/contract/**/*.test.ts"], oneByOne(1)),
+      project("browser", ["test/browser/**/*.test.ts"], oneByOne(2)),
+      project("raw", ["test/raw/**/*.test.ts"], oneByOne(4, 900_000)),
+      project("slow", ["test/slow/**/*.test.ts"], oneByOne(3, 900_000)),
+    ],
+  },
+});
