@@ -1,0 +1,105 @@
+import { execFile, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { accessSync, constants, readFileSync, rmSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { type AddressInfo, createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { delimiter, join } from "node:path";
+import { promisify } from "node:util";
+
+const COMMANDS = [
+  "ceph",
+  "ceph-mon",
+  "ceph-osd",
+  "ceph-authtool",
+  "monmaptool",
+  "radosgw",
+  "radosgw-admin",
+  "curl",
+];
+const INSTALL = "apt-get install -y --no-install-recommends ceph-mon ceph-osd radosgw ceph-common curl";
+const START = join(import.meta.dirname, "ceph/start.sh");
+const STOP = join(import.meta.dirname, "ceph/stop.sh");
+
+export interface S3Engine {
+  readonly endpoint: string;
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+  readonly region: string;
+  stop(): Promise<void>;
+}
+
+export function isCephInstalled(): boolean {
+  return COMMANDS.every(isInPath);
+}
+
+/**
+ * A Ceph RADOS Gateway of its own on free ports, its data in memory. STS AssumeRole knows `arn:aws:iam:::role/uploader`;
+ * with STS off the gateway says what is wrong with a signature instead of AccessDenied to all.
+ */
+export async function startCeph({ sts = true }: { sts?: boolean } = {}): Promise<S3Engine> {
+  const missing = COMMANDS.filter((command) => !isInPath(command));
+  if (missing.length > 0) {
+    throw new Error(
+      `Ceph is not installed (${missing.join(", ")} missing). On Debian or Ubuntu, as root: ${INSTALL}`,
+    );
+  }
+  const dir = await mkdtemp(join(tmpdir(), "rgw-"));
+  const credentials = { accessKeyId: "demoaccesskey", secretAccessKey: "demosecretkey0123456789" };
+  // The daemons go their own ways; without this an interrupted test run would leave them behind.
+  const onExit = () => {
+    spawnSync(STOP, [dir]);
+    rmSync(dir, { recursive: true, force: true });
+  };
+  process.once("exit", onExit);
+  const stop = async () => {
+    await promisify(execFile)(STOP, [dir]);
+    await rm(dir, { recursive: true, force: true });
+    process.off("exit", onExit);
+  };
+  const [port, monitorV2, monitorV1] = await freePorts(3);
+  const { accessKeyId: AK, secretAccessKey: SK } = credentials;
+  try {
+    const args = [dir, port, monitorV2, monitorV1].map(String);
+    await promisify(execFile)(START, args, {
+      env: { ...process.env, AK, SK, STS: String(sts) },
+      timeout: 120_000,
+    });
+  } catch (error) {
+    const { stderr = "" } = error as { stderr?: string };
+    const details = [stderr, tail(join(dir, "run/admin.err")), tail(join(dir, "run/osd.err"))]
+      .join("\n")
+      .trim();
+    await stop();
+    throw new Error(`Ceph did not start. ${details}`, { cause: error });
+  }
+  return { endpoint: `http://127.0.0.1:${port}`, ...credentials, region: "us-east-1", stop };
+}
+
+function isInPath(command: string): boolean {
+  return (process.env.PATH ?? "").split(delimiter).some((dir) => {
+    try {
+      accessSync(join(dir, command), constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}
+
+/** Held open together, so that they differ. */
+async function freePorts(count: number): Promise<number[]> {
+  const servers = Array.from({ length: count }, () => createServer().listen(0, "127.0.0.1"));
+  await Promise.all(servers.map((server) => once(server, "listening")));
+  const ports = servers.map((server) => (server.address() as AddressInfo).port);
+  await Promise.all(servers.map((server) => promisify(server.close.bind(server))()));
+  return ports;
+}
+
+function tail(path: string): string {
+  try {
+    return readFileSync(path, "utf8").slice(-2000);
+  } catch {
+    return "";
+  }
+}
