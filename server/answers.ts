@@ -1,0 +1,82 @@
+import { messageOf } from "../src/core/error-messages.ts";
+import type { UploadErrorWire } from "../src/core/errors.ts";
+import type { ErrorAnswer, RelayAnswer } from "../src/core/http-api.ts";
+import type { FaultKind, StorageFault } from "../src/core/storage.ts";
+import type { RequestRefused } from "./read-request.ts";
+import type { RunBroken } from "./relay.ts";
+
+const HEADERS = { "cache-control": "no-store", "x-content-type-options": "nosniff" };
+
+export function answer(body: object): Response {
+  return Response.json(body, { headers: HEADERS });
+}
+
+/** The fault as the client is told: its kind, code and sentence, and nothing of its cause. */
+export function answerFault(fault: StorageFault): Response {
+  return Response.json(faultBody(fault), { status: statusOf(fault), headers: headersOf(fault) });
+}
+
+/** The fault, and the parts that are stored nevertheless. */
+export function answerBrokenRun({ fault, parts, isIdle }: RunBroken): Response {
+  const headers = headersOf(fault);
+  // Nobody waits for the rest of its body.
+  if (isIdle) headers.set("connection", "close");
+  // As a gateway: it was not this server that was busy.
+  const status = isIdle ? 408 : fault.kind === "busy" ? 502 : statusOf(fault);
+  const body = { ...faultBody(fault), parts: [...parts] } satisfies ErrorAnswer & RelayAnswer;
+  return Response.json(body, { status, headers });
+}
+
+function faultBody({ kind, code, detail = "" }: StorageFault): ErrorAnswer {
+  return errorBody(kind, { code, detail });
+}
+
+function headersOf({ retryAfterMs }: StorageFault): Headers {
+  const headers = new Headers(HEADERS);
+  if (retryAfterMs !== undefined) headers.set("retry-after", String(Math.ceil(retryAfterMs / 1_000)));
+  return headers;
+}
+
+/** A request that is none of the API's. It reads as malformed to the client, with the HTTP status that says how. */
+export function answerRefused({ status, detail, headers }: RequestRefused): Response {
+  const body = errorBody("hopeless", { code: "REQUEST_INVALID", detail });
+  return Response.json(body, { status, headers: { ...HEADERS, ...headers } });
+}
+
+function errorBody(kind: FaultKind, { code, detail }: UploadErrorWire): ErrorAnswer {
+  // What S3 says of a fault can be long.
+  const shortened = detail.slice(0, 2_048);
+  return { error: { kind, code, message: messageOf({ code, detail: shortened }), detail: shortened } };
+}
+
+function statusOf({ kind, code }: StorageFault): number {
+  switch (kind) {
+    case "network":
+      return 502;
+    case "busy":
+      return 503;
+    case "unauthorized":
+      return 401;
+    case "gone":
+      return 410;
+    case "parts":
+      return 409;
+    case "hopeless":
+      switch (code) {
+        case "TOKEN_INVALID":
+        case "TOKEN_EXPIRED":
+        case "FORBIDDEN":
+          return 403;
+        case "VERIFICATION_FAILED":
+          return 409;
+        case "FILE_TOO_LARGE":
+          return 413;
+        case "STORAGE_RESPONSE_INVALID":
+          return 502;
+        default:
+          return 400;
+      }
+    default:
+      return kind satisfies never;
+  }
+}

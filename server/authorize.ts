@@ -1,0 +1,87 @@
+import { StorageFault } from "../src/core/storage.ts";
+
+/** What a request is about to do. */
+export type UploadIntent =
+  | {
+      readonly operation: "begin";
+      /** The key that the client asks for. */
+      readonly key: string;
+      /** Bytes. */
+      readonly size: number;
+      /** MIME type, "" where unknown. The object will be served as this: think of `text/html` in a public bucket. */
+      readonly type: string;
+      /** File name, "" where unknown. */
+      readonly name: string;
+    }
+  | {
+      /** "relay": bytes that this server passes on to S3 itself. Refuse it where they should not go that way. */
+      readonly operation: "sign" | "parts" | "complete" | "abort" | "relay";
+      /** As decided at `begin`. */
+      readonly key: string;
+      /** As decided at `begin`; absent if nobody was named. */
+      readonly owner?: string;
+      /** Bytes. */
+      readonly size: number;
+    };
+
+export interface UploadPermit {
+  /** The object's key. At `begin` it may be another than the client's; afterwards it must be `intent.key`. */
+  readonly key: string;
+  /**
+   * Whom the upload belongs to, at most 256 characters, such as a user id. Whoever carries the upload on must be named
+   * the same. The client can read it in its token.
+   */
+  readonly owner?: string;
+}
+
+/**
+ * Says who may upload what. Called on every request, so that a user who was signed out can't carry on.
+ *
+ * It allows by naming the object, and refuses by returning a `Response`: 401 (the client waits until the user has signed
+ * in), 429 or 5xx (it tries again later), or anything else, such as 403 (the upload fails). Only the status and
+ * `Retry-After` of that response reach the client.
+ *
+ * @param request method, URL, headers and signal are as they came. The body has been read already, or, for "relay", must
+ *   not be: the bytes would be lost.
+ */
+export type Authorize = (
+  request: Request,
+  intent: UploadIntent,
+) => Promise<UploadPermit | Response> | UploadPermit | Response;
+
+const MAX_OWNER_LENGTH = 256;
+
+/** @throws {StorageFault} if `authorize` refuses, fails, or allows something else than what the token is for */
+export async function permit(
+  authorize: Authorize,
+  request: Request,
+  intent: UploadIntent,
+): Promise<UploadPermit> {
+  let answer: UploadPermit | Response;
+  try {
+    answer = await authorize(request, intent);
+  } catch (cause) {
+    throw new StorageFault("busy", "SERVER_ERROR", { cause });
+  }
+  if (isResponse(answer)) throw refusal(answer);
+  if ((answer.owner ?? "").length > MAX_OWNER_LENGTH)
+    throw new StorageFault("busy", "SERVER_ERROR", {
+      cause: new TypeError(`authorize returned an owner of more than ${MAX_OWNER_LENGTH} characters`),
+    });
+  if (intent.operation !== "begin" && (answer.key !== intent.key || answer.owner !== intent.owner))
+    throw new StorageFault("hopeless", "FORBIDDEN", { detail: "the upload belongs to someone else" });
+  return answer;
+}
+
+// By shape, since the app's framework may bring its own Response.
+function isResponse(answer: UploadPermit | Response): answer is Response {
+  return "status" in answer && "headers" in answer;
+}
+
+function refusal(response: Response): StorageFault {
+  const { status } = response;
+  if (status === 401) return new StorageFault("unauthorized", "UNAUTHORIZED");
+  if (status !== 429 && status < 500) return new StorageFault("hopeless", "FORBIDDEN");
+  const seconds = Number(response.headers.get("retry-after"));
+  return new StorageFault("busy", "SERVER_ERROR", seconds > 0 ? { retryAfterMs: seconds * 1_000 } : {});
+}

@@ -1,0 +1,248 @@
+import type { S3Client } from "@aws-sdk/client-s3";
+import { UploadError } from "../src/core/errors.ts";
+import {
+  abortRequest,
+  beginRequest,
+  completeRequest,
+  type Operation,
+  partsRequest,
+  signRequest,
+} from "../src/core/http-api.ts";
+import { S3_LIMITS, type StorageLimits } from "../src/core/limits.ts";
+import { checkObjectKey } from "../src/core/object-key.ts";
+import { checkSize, planParts } from "../src/core/plan-parts.ts";
+import { type BeginAnswer, type BeginIntent, StorageFault } from "../src/core/storage.ts";
+import { answer, answerBrokenRun, answerFault, answerRefused } from "./answers.ts";
+import { type Authorize, permit } from "./authorize.ts";
+import { operationOf, RequestRefused, readBody, readRelayHead } from "./read-request.ts";
+import { createRelay, RunBroken } from "./relay.ts";
+import { createS3Uploads } from "./s3.ts";
+import { toStorageFault } from "./s3-faults.ts";
+import { createTokenSeal, type UploadClaims } from "./token.ts";
+
+export interface UploadHandlerOptions {
+  /**
+   * The app's own client, with region, credentials and, for other engines than Amazon's, endpoint. Its credentials need
+   * `s3:PutObject`, `s3:GetObject`, `s3:AbortMultipartUpload` and `s3:ListMultipartUploadParts` on the objects, and
+   * `s3:ListBucket` (without it S3 says 403 for an object that is not there) and `s3:ListBucketMultipartUploads` on the bucket.
+   * Give it a `requestTimeout`: the SDK has none by itself. Proxies and certificates belong into an `https.Agent` of yours; for
+   * large bodies the SDK makes another one if it was given the agent's options only.
+   */
+  readonly client: S3Client;
+  readonly bucket: string;
+  /**
+   * Signs the tokens: at least 32 random bytes, the same on all servers. Several for a change of secret: the first signs,
+   * all verify.
+   */
+  readonly secret: string | readonly string[];
+  readonly authorize: Authorize;
+  /** @default Amazon S3's */
+  readonly limits?: Partial<StorageLimits>;
+  /**
+   * How long a signed URL may be used, in seconds, 1 to 604,800.
+   * @default 3600
+   */
+  readonly signedUrlSeconds?: number;
+  /**
+   * How long an upload may take, pauses included, in seconds, 1 to 31,622,400. The bucket's lifecycle rule must leave unfinished uploads
+   * alone for as long.
+   * @default 604800 (7 days)
+   */
+  readonly tokenSeconds?: number;
+  /**
+   * How long a relayed run may stand still, in whole seconds, before the end that holds it up is given up: a client that
+   * sends nothing, or a part of which S3 takes nothing. 1 to 3,600.
+   * @default 60
+   */
+  readonly relayIdleSeconds?: number;
+  /** URL by which browsers reach S3, if the server does so by another (a container's name, a private endpoint). */
+  readonly publicEndpoint?: string;
+  /** Told of everything that was refused or failed, with its cause. Neither argument has tokens or signed URLs in it. */
+  readonly onError?: (error: Error, context: UploadErrorContext) => void;
+}
+
+export interface UploadErrorContext {
+  /** Null for a request that is none of ours. */
+  readonly operation: Operation | null;
+  /** Null where it was not known yet. */
+  readonly key: string | null;
+  readonly owner: string | null;
+  /** HTTP status of the answer; null for a warning, after which the request went on. */
+  readonly status: number | null;
+}
+
+/** Never rejects. The request's body is consumed, or canceled. */
+export type UploadHandler = (request: Request) => Promise<Response>;
+
+const DEFAULTS = { signedUrlSeconds: 3_600, tokenSeconds: 7 * 24 * 3_600, relayIdleSeconds: 60 } as const;
+// Signature Version 4 allows no more.
+const MAX_SIGNED_URL_SECONDS = 7 * 24 * 3_600;
+const MAX_TOKEN_SECONDS = 366 * 24 * 3_600;
+const MAX_RELAY_IDLE_SECONDS = 3_600;
+// It becomes a header. `Blob.type` has no other characters either.
+const PRINTABLE = /^[\x20-\x7e]*$/;
+
+/**
+ * The app server's part in uploads: `POST {anything}/begin`, `/sign`, `/parts`, `/complete` and `/abort`, JSON in and out
+ * (`src/core/http-api.ts`). The bytes go from the browser to S3. It keeps no state, so any number of servers may share the work.
+ *
+ * Where the browser itself is to carry an upload on, with all tabs closed, the bytes come here: `PUT {anything}/relay`,
+ * hundreds of megabytes in one request, which are passed on to S3 as they come. Whatever stands in front of the handler
+ * must let them: no body parser, no limit on the body's size or the request's duration (`http.Server` has one of
+ * 5 minutes: set its `requestTimeout` to 0). `relayIdleSeconds` is what ends a request that stands still.
+ *
+ * @throws {TypeError} if an option makes no sense
+ */
+export function createUploadHandler(options: UploadHandlerOptions): UploadHandler {
+  const { client, bucket, authorize, publicEndpoint, onError } = options;
+  const { signedUrlSeconds = DEFAULTS.signedUrlSeconds, tokenSeconds = DEFAULTS.tokenSeconds } = options;
+  requireSeconds("signedUrlSeconds", signedUrlSeconds, MAX_SIGNED_URL_SECONDS);
+  requireSeconds("tokenSeconds", tokenSeconds, MAX_TOKEN_SECONDS);
+  if (bucket === "") throw new TypeError("bucket is empty");
+  if (publicEndpoint !== undefined && !URL.canParse(publicEndpoint))
+    throw new TypeError("publicEndpoint is not a URL");
+  const { relayIdleSeconds = DEFAULTS.relayIdleSeconds } = options;
+  requireSeconds("relayIdleSeconds", relayIdleSeconds, MAX_RELAY_IDLE_SECONDS);
+  const limits: StorageLimits = { ...S3_LIMITS, ...options.limits };
+  const tokens = createTokenSeal(options.secret);
+  const s3 = createS3Uploads({ client, bucket, signedUrlSeconds, publicEndpoint });
+  const relay = createRelay({ client, bucket, idleSeconds: relayIdleSeconds });
+
+  return async (request) => {
+    const trail: Trail = { operation: null, key: null, owner: null };
+    try {
+      trail.operation = operationOf(request);
+      return answer(await perform(trail.operation, request, trail));
+    } catch (error) {
+      if (error instanceof RequestRefused) {
+        report(error, { ...trail, status: error.status });
+        return answerRefused(error);
+      }
+      if (error instanceof RunBroken) {
+        const response = answerBrokenRun(error);
+        report(error.fault, { ...trail, status: response.status });
+        return response;
+      }
+      const fault = toStorageFault(error);
+      const response = answerFault(fault);
+      report(fault, { ...trail, status: response.status });
+      return response;
+    }
+  };
+
+  async function perform(operation: Operation, request: Request, trail: Trail): Promise<object> {
+    const claimsOf = (token: string, next: Exclude<Operation, "begin">) => check(token, next, request, trail);
+    switch (operation) {
+      case "begin":
+        return begin(await readBody(request, beginRequest), request, trail);
+      case "sign": {
+        const { token, partNumbers } = await readBody(request, signRequest);
+        return { parts: await s3.sign(await claimsOf(token, operation), partNumbers) };
+      }
+      case "parts": {
+        const { token, after } = await readBody(request, partsRequest);
+        return s3.parts(await claimsOf(token, operation), after);
+      }
+      case "complete": {
+        const { token, parts } = await readBody(request, completeRequest);
+        return s3.complete(await claimsOf(token, operation), parts);
+      }
+      case "abort": {
+        const { token } = await readBody(request, abortRequest);
+        await s3.abort(await claimsOf(token, operation));
+        return {};
+      }
+      case "relay": {
+        const head = readRelayHead(request);
+        const claims = await claimsOf(head.token, operation);
+        const onPassedOver = (fault: StorageFault) => report(fault, { ...trail, status: null });
+        return { parts: await relay.store(claims, head, request, onPassedOver) };
+      }
+      default:
+        return operation satisfies never;
+    }
+  }
+
+  async function begin(intent: BeginIntent, request: Request, trail: Trail): Promise<BeginAnswer> {
+    const { uploadId, size, name, method, partSize, triedForMs } = intent;
+    trail.key = intent.key;
+    if (!PRINTABLE.test(intent.type)) throw new RequestRefused(400, "type should be printable ASCII");
+    // As it will be signed: Signature Version 4 folds blanks, and not every engine does so on its side.
+    const type = intent.type.trim().replace(/ +/g, " ");
+    const { key, owner = null } = await permit(authorize, request, {
+      operation: "begin",
+      key: intent.key,
+      size,
+      type,
+      name,
+    });
+    trail.key = key;
+    trail.owner = owner;
+    checkObjectKey(key, limits);
+    checkCut(intent, limits);
+
+    const claims = { bucket, key, uploadId, size, owner, expiresAt: Date.now() + tokenSeconds * 1_000 };
+    if (method === "single") return { key, token: await tokens.seal({ ...claims, method, type }) };
+
+    const onLeftOpen = (error: StorageFault) => report(error, { ...trail, status: null });
+    const s3UploadId = await s3.open({ key, uploadId, type, triedForMs }, onLeftOpen);
+    const opened = { ...claims, method, partSize, s3UploadId };
+    // Nobody will ever know of this upload: the client has gone, and its next try opens another one.
+    if (request.signal.aborted) {
+      await s3.abort(opened);
+      throw new StorageFault("network", "NETWORK", { detail: "the client has gone" });
+    }
+    return { key, token: await tokens.seal(opened) };
+  }
+
+  async function check(
+    token: string,
+    operation: Exclude<Operation, "begin">,
+    request: Request,
+    trail: Trail,
+  ): Promise<UploadClaims> {
+    const claims = await tokens.open(token, Date.now());
+    const { key, size, owner } = claims;
+    trail.key = key;
+    trail.owner = owner;
+    if (claims.bucket !== bucket) throw new StorageFault("hopeless", "TOKEN_INVALID");
+    await permit(authorize, request, { operation, key, size, ...(owner !== null && { owner }) });
+    return claims;
+  }
+
+  function report(error: Error, context: UploadErrorContext): void {
+    try {
+      onError?.(error, context);
+    } catch {
+      // The app's logging has failed; the client's answer doesn't depend on it.
+    }
+  }
+}
+
+/** What is known of a request so far, for `onError`. */
+interface Trail {
+  operation: Operation | null;
+  key: string | null;
+  owner: string | null;
+}
+
+/** @throws {UploadError} `FILE_TOO_LARGE`, `PART_SIZE_INVALID` */
+function checkCut({ method, size, partSize }: BeginIntent, limits: StorageLimits): void {
+  if (method === "multipart") {
+    planParts(size, partSize, limits);
+    return;
+  }
+  checkSize(size, limits);
+  if (size > limits.maxPartBytes)
+    throw new UploadError(
+      "FILE_TOO_LARGE",
+      `${size} bytes in one PUT, while ${limits.maxPartBytes} are allowed`,
+    );
+  if (partSize !== size)
+    throw new UploadError("PART_SIZE_INVALID", `${partSize} bytes in one PUT of ${size}`);
+}
+
+function requireSeconds(name: string, value: number, max: number): void {
+  if (!Number.isSafeInteger(value) || value < 1 || value > max)
+    throw new TypeError(`${name} is ${value}: give whole seconds from 1 to ${max}`);
+}

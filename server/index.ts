@@ -1,0 +1,5 @@
+export type { StorageLimits } from "../src/core/limits.ts";
+export { S3_LIMITS } from "../src/core/limits.ts";
+export type { Authorize, UploadIntent, UploadPermit } from "./authorize.ts";
+export type { UploadErrorContext, UploadHandler, UploadHandlerOptions } from "./handler.ts";
+export { createUploadHandler } from "./handler.ts";

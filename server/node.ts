@@ -1,0 +1,127 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { bodyOf } from "./node-body.ts";
+
+/** A listener for `http.createServer`, and a handler for Express and its like. */
+export type NodeListener = (
+  req: IncomingMessage,
+  res: ServerResponse,
+  next?: (error?: unknown) => void,
+) => void;
+
+/** What Express adds: the URL before it cut off the mount path, and the body if a parser has consumed it already. */
+type MaybeExpress = IncomingMessage & { readonly originalUrl?: unknown; readonly body?: unknown };
+
+/**
+ * Lets node:http, and so Express, serve a handler of `Request` and `Response`. Bodies are streamed both ways, as fast as
+ * the other end takes them. `request.signal` aborts when the client goes before it has the whole answer.
+ *
+ * The URL's host is the `Host` header as the client sent it, and `X-Forwarded-*` is not looked at: don't decide by either.
+ * Relayed runs (`createUploadHandler`) may take longer than the 5 minutes that `http.Server` allows a request: set its
+ * `requestTimeout` to 0.
+ *
+ * If the handler rejects, `next` is given the error; without a `next` the answer is a bare 500.
+ */
+export function toNodeListener(handler: (request: Request) => Promise<Response>): NodeListener {
+  return (req, res, next) => {
+    void serve(handler, req, res).catch((error: unknown) => {
+      if (res.headersSent) res.destroy();
+      else if (next !== undefined) next(error);
+      else res.writeHead(500).end();
+    });
+  };
+}
+
+async function serve(
+  handler: (request: Request) => Promise<Response>,
+  req: MaybeExpress,
+  res: ServerResponse,
+): Promise<void> {
+  const gone = new AbortController();
+  res.once("close", () => {
+    if (!res.writableFinished) gone.abort();
+  });
+  // Without a listener, a broken connection would be an uncaught exception.
+  res.on("error", () => gone.abort());
+
+  const body = bodyOf(req);
+  try {
+    const request = toRequest(req, body.stream, gone.signal);
+    if (request === null) {
+      res.writeHead(400).end();
+      return;
+    }
+    await send(await handler(request), res, gone.signal);
+  } finally {
+    body.discard();
+  }
+}
+
+/** Null if HTTP allows it but `Request` does not, such as the method TRACE. */
+function toRequest(
+  req: MaybeExpress,
+  body: ReadableStream<Uint8Array> | Uint8Array | null,
+  signal: AbortSignal,
+): Request | null {
+  const { method = "GET" } = req;
+  try {
+    const headers = new Headers();
+    for (const [name, values] of Object.entries(req.headersDistinct))
+      for (const value of values ?? []) headers.append(name, value);
+    if (body instanceof Uint8Array) {
+      // The parser has undone both.
+      headers.delete("content-length");
+      headers.delete("content-encoding");
+    }
+    const hasBody = method !== "GET" && method !== "HEAD" && body !== null;
+    return new Request(urlOf(req), { method, headers, signal, ...(hasBody && { body, duplex: "half" }) });
+  } catch {
+    return null;
+  }
+}
+
+function urlOf(req: MaybeExpress): string {
+  const scheme = "encrypted" in req.socket ? "https" : "http";
+  const target = typeof req.originalUrl === "string" ? req.originalUrl : (req.url ?? "/");
+  // A target may be a whole URL, which is for proxies: only its path counts here.
+  const path = target.startsWith("/") ? target : pathOf(new URL(target));
+  const host = req.headers.host ?? "localhost";
+  const url = new URL(`${scheme}://${host}${path}`);
+  if (url.host === "" || url.username !== "" || url.password !== "")
+    throw new TypeError("the Host header is not a host");
+  return url.href;
+}
+
+function pathOf(url: URL): string {
+  return url.pathname + url.search;
+}
+
+async function send(response: Response, res: ServerResponse, gone: AbortSignal): Promise<void> {
+  if (gone.aborted) {
+    await response.body?.cancel();
+    return;
+  }
+  res.statusCode = response.status;
+  for (const [name, value] of response.headers) if (name !== "set-cookie") res.setHeader(name, value);
+  const cookies = response.headers.getSetCookie();
+  if (cookies.length > 0) res.setHeader("set-cookie", cookies);
+
+  if (response.body !== null)
+    for await (const chunk of response.body) {
+      if (gone.aborted) return;
+      if (!res.write(chunk)) await drained(res, gone);
+    }
+  res.end();
+}
+
+function drained(res: ServerResponse, gone: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const settle = () => {
+      res.off("drain", settle);
+      gone.removeEventListener("abort", settle);
+      resolve();
+    };
+    res.once("drain", settle);
+    gone.addEventListener("abort", settle, { once: true });
+    if (gone.aborted) settle();
+  });
+}

@@ -1,0 +1,112 @@
+import {
+  AbortMultipartUploadCommand,
+  CreateMultipartUploadCommand,
+  ListMultipartUploadsCommand,
+  ListPartsCommand,
+  type S3Client,
+} from "@aws-sdk/client-s3";
+import { StorageFault } from "../src/core/storage.ts";
+import { isNoSuchUpload, toStorageFault } from "./s3-faults.ts";
+import { UPLOAD_ID_METADATA } from "./signer.ts";
+
+// S3 tells the time of an upload by its own clock, to the second.
+const CLOCK_TOLERANCE_MS = 60_000;
+
+export interface OpenIntent {
+  readonly bucket: string;
+  readonly key: string;
+  /** The page's id of the upload. */
+  readonly uploadId: string;
+  /** MIME type, "" where unknown. */
+  readonly type: string;
+  /** Milliseconds since the first try whose answer was lost; null for a first try. */
+  readonly triedForMs: number | null;
+}
+
+/**
+ * Opens a multipart upload and returns S3's id of it, leaving no other one behind that an earlier, lost try has opened.
+ *
+ * @param onLeftOpen is told if S3 does not let us look for those (a missing permission); the bucket's lifecycle rule then
+ *   has to clear them away
+ */
+export async function openMultipartUpload(
+  client: S3Client,
+  intent: OpenIntent,
+  onLeftOpen: (error: StorageFault) => void,
+): Promise<string> {
+  const { bucket, key, uploadId, type, triedForMs } = intent;
+  const startedAt = Date.now();
+  if (triedForMs !== null) {
+    try {
+      await abortLostTries(startedAt - triedForMs, null);
+    } catch (error) {
+      const fault = toStorageFault(error);
+      if (fault.kind !== "hopeless") throw fault;
+      onLeftOpen(fault);
+    }
+  }
+
+  const answer = await client.send(
+    new CreateMultipartUploadCommand({
+      Bucket: bucket,
+      Key: key,
+      Metadata: { [UPLOAD_ID_METADATA]: uploadId },
+      ...(type !== "" && { ContentType: type }),
+    }),
+  );
+  if (!answer.UploadId)
+    throw new StorageFault("hopeless", "STORAGE_RESPONSE_INVALID", { detail: "it has no upload id" });
+  // The SDK tries again by itself, and an answer may have been lost there. To fail now would leave this one open as well.
+  if ((answer.$metadata.attempts ?? 1) > 1)
+    await abortLostTries(startedAt, answer.UploadId).catch((error) => onLeftOpen(toStorageFault(error)));
+  return answer.UploadId;
+
+  async function abortLostTries(since: number, except: string | null): Promise<void> {
+    for (const lost of await listOpen(client, bucket, key, since - CLOCK_TOLERANCE_MS))
+      if (lost !== except) await abortIfEmpty(client, bucket, key, lost);
+  }
+}
+
+/**
+ * Ids of the uploads for exactly this key that were opened since. All pages, since not every engine puts the key itself
+ * before those that merely begin with it.
+ */
+async function listOpen(
+  client: S3Client,
+  bucket: string,
+  key: string,
+  since: number,
+): Promise<readonly string[]> {
+  const ids: string[] = [];
+  let marker: { KeyMarker: string; UploadIdMarker: string } | undefined;
+  for (;;) {
+    const page = await client.send(
+      new ListMultipartUploadsCommand({ Bucket: bucket, Prefix: key, ...marker }),
+    );
+    for (const { Key, UploadId, Initiated } of page.Uploads ?? [])
+      if (Key === key && UploadId && Initiated && Initiated.getTime() >= since) ids.push(UploadId);
+    const { NextKeyMarker, NextUploadIdMarker } = page;
+    if (!page.IsTruncated || !NextKeyMarker || !NextUploadIdMarker) return ids;
+    if (NextKeyMarker === marker?.KeyMarker && NextUploadIdMarker === marker.UploadIdMarker) return ids;
+    marker = { KeyMarker: NextKeyMarker, UploadIdMarker: NextUploadIdMarker };
+  }
+}
+
+/**
+ * It can't be told whose try this was. To abort it is safe where to adopt it is not: should another client have opened it
+ * just now, that one finds it gone and begins anew, with nothing sent yet.
+ */
+async function abortIfEmpty(
+  client: S3Client,
+  bucket: string,
+  key: string,
+  s3UploadId: string,
+): Promise<void> {
+  const upload = { Bucket: bucket, Key: key, UploadId: s3UploadId };
+  try {
+    const { Parts } = await client.send(new ListPartsCommand({ ...upload, MaxParts: 1 }));
+    if ((Parts ?? []).length === 0) await client.send(new AbortMultipartUploadCommand(upload));
+  } catch (error) {
+    if (!isNoSuchUpload(error)) throw error;
+  }
+}

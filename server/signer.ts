@@ -1,0 +1,151 @@
+import {
+  GetObjectCommand,
+  PutObjectCommand,
+  type PutObjectCommandInput,
+  S3Client,
+  type S3ClientConfig,
+  UploadPartCommand,
+  type UploadPartCommandInput,
+} from "@aws-sdk/client-s3";
+import { getSignedUrl } from "@aws-sdk/s3-request-presigner";
+import { type PartPlan, partBytes } from "../src/core/plan-parts.ts";
+import { type SignedPart, StorageFault } from "../src/core/storage.ts";
+import type { MultipartClaims, SingleClaims } from "./token.ts";
+
+/** Metadata of each object, `x-amz-meta-backhaul-upload`: the page's id of the upload that made it. */
+export const UPLOAD_ID_METADATA = "backhaul-upload";
+
+export interface SignerOptions {
+  readonly client: S3Client;
+  readonly bucket: string;
+  /** How long a signature is taken, in seconds. */
+  readonly signedUrlSeconds: number;
+  /** Where browsers reach S3, if it is not where the server does. */
+  readonly publicEndpoint?: string | undefined;
+}
+
+type PresignOptions = NonNullable<Parameters<typeof getSignedUrl>[2]>;
+
+/** Presigns the requests that browsers send. Nothing here goes over the network, but for fetching credentials. */
+export interface Signer {
+  signPart(claims: MultipartClaims, plan: PartPlan, partNumber: number): Promise<SignedPart>;
+  signSingle(claims: SingleClaims): Promise<SignedPart>;
+  /** URL of an object, without a signature. */
+  locate(key: string): Promise<string>;
+}
+
+export function createSigner(options: SignerOptions): Signer {
+  const { bucket, signedUrlSeconds } = options;
+  const client = bareClient(options.client, options.publicEndpoint);
+
+  /**
+   * `Content-Length` is always signed: it is what holds a browser to the size that was authorized, and S3 refuses any other
+   * body. Browsers send it by themselves.
+   */
+  async function sign(
+    partNumber: number,
+    headers: Readonly<Record<string, string>>,
+    presign: (options: PresignOptions) => Promise<string>,
+  ): Promise<SignedPart> {
+    // Signatures carry whole seconds.
+    const signedAt = Math.floor(Date.now() / 1_000) * 1_000;
+    const lifetime = Math.min(signedUrlSeconds, await credentialSeconds(client, signedAt));
+    const names = Object.keys(headers);
+    const url = await presign({
+      signingDate: new Date(signedAt),
+      expiresIn: lifetime,
+      // By default the presigner moves x-amz-* into the query, where metadata is ignored, and leaves Content-Type unsigned.
+      unhoistableHeaders: new Set(names),
+      signableHeaders: new Set(names),
+    });
+    return { partNumber, url, headers, expiresInMs: Math.max(0, signedAt + lifetime * 1_000 - Date.now()) };
+  }
+
+  return {
+    signPart(claims, plan, partNumber) {
+      const command = new UploadPartCommand(partInput(bucket, claims, plan, partNumber));
+      return sign(partNumber, {}, (options) => getSignedUrl(client, command, options));
+    },
+
+    signSingle(claims) {
+      const command = new PutObjectCommand(objectInput(bucket, claims));
+      const headers = {
+        [`x-amz-meta-${UPLOAD_ID_METADATA}`]: claims.uploadId,
+        ...(claims.type !== "" && { "content-type": claims.type }),
+      };
+      return sign(1, headers, (options) => getSignedUrl(client, command, options));
+    },
+
+    async locate(key) {
+      const url = new URL(await getSignedUrl(client, new GetObjectCommand({ Bucket: bucket, Key: key })));
+      url.search = "";
+      return url.href;
+    },
+  };
+}
+
+/** UploadPart of one part, but for its body. */
+export function partInput(
+  bucket: string,
+  { key, s3UploadId }: MultipartClaims,
+  plan: PartPlan,
+  partNumber: number,
+): UploadPartCommandInput {
+  const ContentLength = partBytes(plan, partNumber);
+  return { Bucket: bucket, Key: key, UploadId: s3UploadId, PartNumber: partNumber, ContentLength };
+}
+
+/** PutObject of a single PUT, but for its body. */
+export function objectInput(
+  bucket: string,
+  { key, uploadId, size, type }: SingleClaims,
+): PutObjectCommandInput {
+  const Metadata = { [UPLOAD_ID_METADATA]: uploadId };
+  return {
+    Bucket: bucket,
+    Key: key,
+    ContentLength: size,
+    Metadata,
+    ...(type !== "" && { ContentType: type }),
+  };
+}
+
+/**
+ * A client of our own, so that the app's one may have any settings: the SDK's default checksums would go into the signed
+ * URL, as the checksum of the empty body that it sees here, and would make a streamed body one of S3's own chunks, which
+ * not every engine reads. It sends by the app's request handler, and so through its proxies and with its certificates.
+ */
+export function bareClient({ config }: S3Client, publicEndpoint?: string): S3Client {
+  const shared: S3ClientConfig = {
+    region: config.region,
+    credentials: config.credentials,
+    requestHandler: config.requestHandler,
+    requestChecksumCalculation: "WHEN_REQUIRED",
+    expectContinueHeader: config.expectContinueHeader,
+    // The SDK's own strategies don't repeat a body that streams either, but say so on the console.
+    retryStrategy: { retry: (next, args) => next(args) },
+    useArnRegion: config.useArnRegion,
+    ...(config.forcePathStyle !== undefined && { forcePathStyle: config.forcePathStyle }),
+  };
+  if (publicEndpoint !== undefined) return new S3Client({ ...shared, endpoint: publicEndpoint });
+  return new S3Client({
+    ...shared,
+    useDualstackEndpoint: config.useDualstackEndpoint,
+    useFipsEndpoint: config.useFipsEndpoint,
+    ...(config.useAccelerateEndpoint !== undefined && {
+      useAccelerateEndpoint: config.useAccelerateEndpoint,
+    }),
+    ...(config.bucketEndpoint !== undefined && { bucketEndpoint: config.bucketEndpoint }),
+    ...(config.endpoint !== undefined && { endpoint: config.endpoint }),
+  });
+}
+
+/** Seconds that the credentials will live. A signature dies with the temporary credentials that made it. */
+async function credentialSeconds(client: S3Client, now: number): Promise<number> {
+  const { expiration } = await client.config.credentials();
+  if (expiration === undefined) return Number.POSITIVE_INFINITY;
+  const seconds = Math.floor((expiration.getTime() - now) / 1_000);
+  if (seconds < 1)
+    throw new StorageFault("busy", "SERVER_ERROR", { detail: "the server's credentials have expired" });
+  return seconds;
+}

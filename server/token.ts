@@ -1,0 +1,141 @@
+import * as v from "valibot";
+import { StorageFault } from "../src/core/storage.ts";
+
+const VERSION = "v1";
+const MIN_SECRET_BYTES = 32;
+// Sets the key of these tokens apart from any other use the app makes of the same secret.
+const PURPOSE = "backhaul upload token v1";
+
+const common = {
+  bucket: v.string(),
+  key: v.string(),
+  /** The page's id of the upload, which the object carries as metadata. */
+  uploadId: v.string(),
+  /** Bytes. */
+  size: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
+  /** Whom `authorize` named at `begin`; null if nobody. */
+  owner: v.nullable(v.string()),
+  /** Milliseconds since the epoch. */
+  expiresAt: v.number(),
+};
+
+const claimsSchema = v.variant("method", [
+  v.object({ ...common, method: v.literal("single"), type: v.string() }),
+  v.object({
+    ...common,
+    method: v.literal("multipart"),
+    /** Bytes of every part but the last. */
+    partSize: v.pipe(v.number(), v.safeInteger(), v.minValue(1)),
+    s3UploadId: v.pipe(v.string(), v.minLength(1)),
+  }),
+]);
+
+/** What a token says: one upload, and all that the server must know of it, since it keeps no state. */
+export type UploadClaims = v.InferOutput<typeof claimsSchema>;
+export type SingleClaims = Extract<UploadClaims, { method: "single" }>;
+export type MultipartClaims = Extract<UploadClaims, { method: "multipart" }>;
+
+/** Turns claims into tokens and back. */
+export interface TokenSeal {
+  /** `v1.<base64url of the JSON claims>.<base64url of their HMAC-SHA-256>`. Signed, not encrypted: its holder can read it. */
+  seal(claims: UploadClaims): Promise<string>;
+  /**
+   * @param now milliseconds since the epoch
+   * @throws {StorageFault} hopeless: `TOKEN_INVALID`, `TOKEN_EXPIRED`
+   */
+  open(token: string, now: number): Promise<UploadClaims>;
+}
+
+/**
+ * @param secrets one or more, each of at least 32 bytes. The first signs, all verify: to change the secret, put the new
+ *   one in front and drop the old one when its last token has expired.
+ * @throws {TypeError} if there is none, or one is too short
+ */
+export function createTokenSeal(secrets: string | readonly string[]): TokenSeal {
+  const list = typeof secrets === "string" ? [secrets] : secrets;
+  if (list.length === 0) throw new TypeError("secret is empty: give at least one");
+  const encoded = list.map((secret) => new TextEncoder().encode(secret));
+  for (const bytes of encoded)
+    if (bytes.length < MIN_SECRET_BYTES)
+      throw new TypeError(
+        `secret has ${bytes.length} bytes, at least ${MIN_SECRET_BYTES} random ones are needed`,
+      );
+
+  let derived: Promise<SigningKey[]> | undefined;
+  const keys = () => {
+    derived ??= Promise.all(encoded.map(deriveKey));
+    return derived;
+  };
+
+  return {
+    async seal(claims) {
+      const [key] = await keys();
+      if (key === undefined) throw new TypeError("no key to sign with");
+      const text = `${VERSION}.${toBase64Url(new TextEncoder().encode(JSON.stringify(claims)))}`;
+      const signature = await crypto.subtle.sign("HMAC", key, new TextEncoder().encode(text));
+      return `${text}.${toBase64Url(new Uint8Array(signature))}`;
+    },
+
+    async open(token, now) {
+      const [version, payload, mac, ...rest] = token.split(".");
+      if (version !== VERSION || payload === undefined || mac === undefined || rest.length > 0)
+        throw invalid();
+      const signature = fromBase64Url(mac);
+      const text = new TextEncoder().encode(`${version}.${payload}`);
+      if (signature === null || !(await isSignedByOne(await keys(), signature, text))) throw invalid();
+      const claims = parseClaims(payload);
+      if (now >= claims.expiresAt) throw new StorageFault("hopeless", "TOKEN_EXPIRED");
+      return claims;
+    },
+  };
+}
+
+type SigningKey = Awaited<ReturnType<typeof crypto.subtle.importKey>>;
+
+async function deriveKey(secret: Uint8Array<ArrayBuffer>): Promise<SigningKey> {
+  const material = await crypto.subtle.importKey("raw", secret, "HKDF", false, ["deriveKey"]);
+  const derivation = {
+    name: "HKDF",
+    hash: "SHA-256",
+    salt: new Uint8Array(),
+    info: new TextEncoder().encode(PURPOSE),
+  };
+  const hmac = { name: "HMAC", hash: "SHA-256", length: 256 };
+  return crypto.subtle.deriveKey(derivation, material, hmac, false, ["sign", "verify"]);
+}
+
+/** `subtle.verify` compares in constant time. */
+async function isSignedByOne(
+  keys: readonly SigningKey[],
+  signature: Uint8Array<ArrayBuffer>,
+  text: Uint8Array<ArrayBuffer>,
+): Promise<boolean> {
+  for (const key of keys) if (await crypto.subtle.verify("HMAC", key, signature, text)) return true;
+  return false;
+}
+
+function parseClaims(payload: string): UploadClaims {
+  const bytes = fromBase64Url(payload);
+  if (bytes === null) throw invalid();
+  // It is signed, so it is JSON; but an older or newer version of this server may have meant other claims by it.
+  const parsed = v.safeParse(claimsSchema, JSON.parse(new TextDecoder().decode(bytes)));
+  if (!parsed.success) throw invalid();
+  return parsed.output;
+}
+
+function invalid(): StorageFault {
+  return new StorageFault("hopeless", "TOKEN_INVALID");
+}
+
+function toBase64Url(bytes: Uint8Array): string {
+  const binary = Array.from(bytes, (byte) => String.fromCharCode(byte)).join("");
+  return btoa(binary).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+}
+
+/** Null unless it is exactly what `toBase64Url` writes: `atob` overlooks white space, padding and stray last bits. */
+function fromBase64Url(text: string): Uint8Array<ArrayBuffer> | null {
+  if (!/^[\w-]+$/.test(text) || text.length % 4 === 1) return null;
+  const binary = atob(text.replaceAll("-", "+").replaceAll("_", "/"));
+  const bytes = Uint8Array.from(binary, (character) => character.charCodeAt(0));
+  return toBase64Url(bytes) === text ? bytes : null;
+}
