@@ -1,0 +1,14 @@
+/** What TypeScript's own library lacks, as far as pages use it. Chromium only. */
+
+interface BackgroundFetchManager {
+  fetch(id: string, requests: readonly Request[], options: { readonly title: string }): Promise<unknown>;
+}
+
+interface SyncManager {
+  register(tag: string): Promise<void>;
+}
+
+interface ServiceWorkerRegistration {
+  readonly backgroundFetch?: BackgroundFetchManager;
+  readonly sync?: SyncManager;
+}

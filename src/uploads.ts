@@ -1,0 +1,219 @@
+import type { Remote } from "comlink";
+import type { Connection } from "./connection.ts";
+import { explained } from "./core/error-messages.ts";
+import type { AddOptions } from "./core/options.ts";
+import type { UploadSnapshot } from "./core/snapshot.ts";
+import type { StoredObject } from "./core/storage.ts";
+import { type Guarantees, guaranteesOf } from "./guarantees.ts";
+import { Keeper } from "./keeper.ts";
+import type { AddRequest, ListMark, Reply, ScopedName, WorkerApi } from "./protocol.ts";
+import { type ListListener, UploadListMirror } from "./upload-list.ts";
+import { WakeUp } from "./wake-up.ts";
+import { DriverWatch } from "./watch-driver.ts";
+
+/** The uploads of this app in this browser, as every page of it sees them. Made by `connectUploads`. */
+export class Uploads {
+  readonly #connection: Connection;
+  readonly #registration: ServiceWorkerRegistration;
+  readonly #mirror: UploadListMirror;
+  readonly #watch: DriverWatch;
+  readonly #keeper: Keeper;
+  readonly #wakeUp: WakeUp;
+  readonly #closing = new AbortController();
+  #auth: Readonly<Record<string, string>> | undefined;
+
+  constructor(connection: Connection, registration: ServiceWorkerRegistration) {
+    const name: ScopedName = `backhaul:${registration.scope}`;
+    this.#connection = connection;
+    this.#registration = registration;
+    this.#mirror = new UploadListMirror(name, {
+      fetchList: () => connection.call((api) => api.list()),
+      onNewWorker: () => {
+        // It kept the headers in memory only.
+        if (this.#auth) void this.setAuth(this.#auth).catch(() => {});
+        this.#keeper.refresh();
+        this.#wakeUp.renew();
+      },
+    });
+    this.#keeper = new Keeper({ registration, connection, name, auth: () => this.#auth ?? {} });
+    this.#wakeUp = new WakeUp(registration, name);
+    connection.onSyncUsed = () => this.#wakeUp.renew();
+    this.#watch = new DriverWatch(
+      name,
+      () => this.list().some(wantsWorker),
+      () => connection.wake(),
+    );
+  }
+
+  /** @internal The first exchange with the worker. */
+  async open(): Promise<void> {
+    await this.#mirror.refresh();
+    this.#keeper.start();
+    this.#mirror.subscribe((uploads) => {
+      this.#watch.look();
+      this.#keeper.look(uploads);
+      this.#wakeUp.look(uploads.some(wantsWorker));
+    });
+    const { signal } = this.#closing;
+    const wake = () => {
+      this.#watch.look();
+      this.#connection.wake();
+    };
+    addEventListener("online", wake, { signal });
+    addEventListener(
+      "pageshow",
+      ({ persisted }) => {
+        wake();
+        if (persisted) this.#keeper.start();
+      },
+      { signal },
+    );
+    addEventListener(
+      "pagehide",
+      () => {
+        this.#keeper.leave();
+        this.#watch.stop();
+      },
+      { signal },
+    );
+  }
+
+  /**
+   * Adds one file. Settles once it will survive the tab, or can't (its snapshot's `durability` says which); the upload
+   * starts before that.
+   *
+   * @returns the upload's id
+   * @throws {UploadError} `KEY_INVALID`, `FILE_INVALID`, `FILE_TOO_LARGE`, `PART_SIZE_INVALID`, `OPTION_INVALID`,
+   *   `DATABASE_UNAVAILABLE`, `WORKER_UNREACHABLE`
+   */
+  async add(file: Blob, options: AddOptions): Promise<string> {
+    const [id] = await this.addAll([{ file, ...options }]);
+    return id as string;
+  }
+
+  /** Adds files together: all of them, or none if one is refused. Small ones go first. Errors as `add`. */
+  async addAll(files: readonly (AddOptions & { readonly file: Blob })[]): Promise<string[]> {
+    const requests = files.map(({ file, ...options }): AddRequest => {
+      if (!(file instanceof Blob)) throw explained({ code: "FILE_INVALID", detail: "" });
+      return { id: crypto.randomUUID(), source: file, options };
+    });
+    await this.#command((api) => api.add(requests));
+    return requests.map(({ id }) => id);
+  }
+
+  /** All uploads, in the order they were added. The same array until something changes. */
+  list(): readonly UploadSnapshot[] {
+    return this.#mirror.list();
+  }
+
+  get(id: string): UploadSnapshot | undefined {
+    return this.#mirror.get(id);
+  }
+
+  /** Calls back at once with all uploads, then on every change, at most about 10 times a second. Returns how to stop. */
+  subscribe(listener: ListListener): () => void {
+    return this.#mirror.subscribe(listener);
+  }
+
+  /**
+   * Waits for the end of an upload.
+   *
+   * @throws {UploadError} why it failed; `CANCELED`; `UPLOAD_NOT_FOUND` if there is none, or it was removed
+   */
+  finished(id: string): Promise<StoredObject> {
+    return new Promise((resolve, reject) => {
+      let stop: (() => void) | undefined;
+      let isOver = false;
+      const end = (settle: () => void) => {
+        isOver = true;
+        stop?.();
+        settle();
+      };
+      stop = this.subscribe(() => {
+        if (isOver) return;
+        const upload = this.get(id);
+        if (!upload) end(() => reject(explained({ code: "UPLOAD_NOT_FOUND", detail: id })));
+        else if (upload.object) end(() => resolve(upload.object as StoredObject));
+        else if (upload.state === "canceled") end(() => reject(explained({ code: "CANCELED", detail: "" })));
+        else if (upload.state === "failed") end(() => reject(upload.error));
+      });
+      if (isOver) stop();
+    });
+  }
+
+  /** Pauses one upload, or all that have not ended. @throws {UploadError} `UPLOAD_NOT_FOUND` */
+  async pause(id?: string): Promise<void> {
+    await this.#command((api) => api.pause(id ?? null));
+  }
+
+  /** Resumes one paused upload, or all. @throws {UploadError} `UPLOAD_NOT_FOUND` */
+  async resume(id?: string): Promise<void> {
+    await this.#command((api) => api.resume(id ?? null));
+  }
+
+  /** Tries a failed upload again. @throws {UploadError} `UPLOAD_NOT_FOUND`, `STATE_INVALID` */
+  async retry(id: string): Promise<void> {
+    await this.#command((api) => api.retry(id));
+  }
+
+  /** Ends an upload and drops its parts at S3. @throws {UploadError} `UPLOAD_NOT_FOUND`, `STATE_INVALID` if it is done */
+  async cancel(id: string): Promise<void> {
+    await this.#command((api) => api.cancel(id));
+  }
+
+  /**
+   * Takes an ended upload off the list; without an id, all that are done or canceled (what failed stays: somebody should see
+   * it). Objects stay.
+   *
+   * @throws {UploadError} `STATE_INVALID` if it has not ended
+   */
+  async remove(id?: string): Promise<void> {
+    await this.#command((api) => api.remove(id ?? null));
+  }
+
+  /**
+   * Gives a file back to an upload that waits for it (`waiting`, reason `file`).
+   *
+   * @throws {UploadError} `FILE_MISMATCH` if it is another file, `STATE_INVALID`, `UPLOAD_NOT_FOUND`
+   */
+  async attach(id: string, file: Blob): Promise<void> {
+    await this.#command((api) => api.attach(id, file));
+  }
+
+  /**
+   * Headers that go along with each request to the app's server, such as `authorization`. Kept in memory only, but for a
+   * hand-over: the browser keeps the requests that it has been left with until they are done.
+   */
+  async setAuth(headers: Readonly<Record<string, string>>): Promise<void> {
+    this.#auth = { ...headers };
+    await this.#command((api) => api.setAuth(headers));
+  }
+
+  /** Whoever has given a command finds it done in the list. */
+  async #command(use: (api: Remote<WorkerApi>) => Promise<Reply<ListMark>>): Promise<void> {
+    await this.#mirror.reaches(await this.#connection.call(use));
+  }
+
+  /** What uploads survive here: in this browser, and with this app's set-up. */
+  guarantees(): Guarantees {
+    const { backgroundFetch, sync } = this.#registration;
+    return guaranteesOf({
+      canHandOver: backgroundFetch !== undefined && this.#mirror.hasRelay,
+      canSync: sync !== undefined,
+    });
+  }
+
+  /** Lets go of the worker. Uploads go on. */
+  close(): void {
+    this.#closing.abort();
+    this.#watch.stop();
+    this.#keeper.close();
+    this.#mirror.close();
+    this.#connection.close();
+  }
+}
+
+/** A worker should be alive for it: there is work, or a wait that a clock ends. */
+function wantsWorker({ state, nextAttemptAt }: UploadSnapshot): boolean {
+  return state === "queued" || state === "uploading" || state === "completing" || nextAttemptAt !== null;
+}

@@ -1,0 +1,153 @@
+import * as v from "valibot";
+import { toWire, UploadError } from "../src/core/errors.ts";
+import type { StorageLimits } from "../src/core/limits.ts";
+import { checkObjectKey } from "../src/core/object-key.ts";
+import type { AddOptions, EngineOptions } from "../src/core/options.ts";
+import { partSizeFor } from "../src/core/part-size.ts";
+import { checkSize, planParts } from "../src/core/plan-parts.ts";
+import type { UploadRecord } from "../src/core/upload.ts";
+import type { AddRequest, Reply, WorkerApi } from "../src/protocol.ts";
+import { now } from "./clock.ts";
+import type { Engine } from "./engine.ts";
+
+const uploadId = v.pipe(v.string(), v.uuid());
+const anyId = v.nullable(uploadId);
+const headerRecord = v.pipe(
+  v.record(v.pipe(v.string(), v.regex(/^[\w!#$%&'*+.^`|~-]+$/)), v.pipe(v.string(), v.regex(/^[^\r\n\0]*$/))),
+  v.check((headers) => Object.keys(headers).length <= 32),
+);
+const addRequests = v.pipe(
+  v.array(
+    v.object({
+      id: uploadId,
+      source: v.instance(Blob),
+      options: v.object({
+        key: v.string(),
+        name: v.optional(v.pipe(v.string(), v.maxLength(1_024))),
+        type: v.optional(v.pipe(v.string(), v.maxLength(255))),
+        partSize: v.optional(v.number()),
+        lane: v.optional(v.picklist(["auto", "worker", "browser"])),
+        owner: v.optional(v.pipe(v.string(), v.maxLength(1_024))),
+      }),
+    }),
+  ),
+  v.maxLength(10_000),
+);
+
+export interface ApiContext {
+  readonly engine: () => Promise<Engine>;
+  readonly setAuth: (headers: Readonly<Record<string, string>>) => void;
+  readonly takeBack: () => Promise<void>;
+  /** Base URL of the relay, or null. */
+  readonly relay: string | null;
+  readonly limits: StorageLimits;
+  readonly options: EngineOptions;
+}
+
+/** What pages may call. Every argument is checked here: it comes from outside. */
+export function createWorkerApi({
+  engine,
+  setAuth,
+  takeBack,
+  relay,
+  limits,
+  options,
+}: ApiContext): WorkerApi {
+  const command = (work: (engine: Engine) => Promise<void>) =>
+    reply(async () => {
+      const started = await engine();
+      await work(started);
+      return started.mark;
+    });
+  const api: WorkerApi = {
+    add: (requests: unknown) =>
+      command((engine) => {
+        const checked = check(addRequests, requests) as readonly AddRequest[];
+        return engine.add(
+          checked.map((request) => ({ record: recordOf(request, limits, options), source: request.source })),
+        );
+      }),
+    list: () => reply(async () => ({ ...(await engine()).list(), hasRelay: relay !== null })),
+    pause: (id: unknown) =>
+      command((engine) => engine.command(check(anyId, id), { type: "pause", reason: "user" })),
+    resume: (id: unknown) => command((engine) => engine.command(check(anyId, id), { type: "resume" })),
+    retry: (id: unknown) => command((engine) => engine.retry(check(uploadId, id))),
+    cancel: (id: unknown) => command((engine) => engine.cancel(check(uploadId, id))),
+    remove: (id: unknown) => command((engine) => engine.remove(check(anyId, id))),
+    attach: (id: unknown, source: unknown) =>
+      command((engine) =>
+        engine.attach(check(uploadId, id), check(v.instance(Blob), source, "FILE_INVALID")),
+      ),
+    setAuth: (headers: unknown) =>
+      command((engine) => {
+        setAuth(check(headerRecord, headers));
+        return engine.authorized();
+      }),
+    takeBack: () => command(takeBack),
+    parcels: () => reply(async () => ({ relay, parcels: await (await engine()).parcels() })),
+  };
+  // Without a prototype a call can name nothing but what stands here.
+  return Object.freeze(Object.assign(Object.create(null) as WorkerApi, api));
+}
+
+async function reply<T>(work: () => Promise<T>): Promise<Reply<T>> {
+  try {
+    return { ok: true, value: await work() };
+  } catch (error) {
+    if (error instanceof UploadError) return { ok: false, error: toWire(error) };
+    console.error("backhaul:", error);
+    return { ok: false, error: toWire(new UploadError("INTERNAL", String(error))) };
+  }
+}
+
+function check<T>(
+  schema: v.GenericSchema<unknown, T>,
+  value: unknown,
+  code: "OPTION_INVALID" | "FILE_INVALID" = "OPTION_INVALID",
+): T {
+  const parsed = v.safeParse(schema, value);
+  if (parsed.success) return parsed.output;
+  const [issue] = parsed.issues;
+  throw new UploadError(code, `${v.getDotPath(issue) ?? "the value"}: ${issue.message}`);
+}
+
+function recordOf(
+  { id, source, options: wanted }: AddRequest,
+  limits: StorageLimits,
+  options: EngineOptions,
+): UploadRecord {
+  checkObjectKey(wanted.key, limits);
+  checkSize(source.size, limits);
+  return {
+    ...{
+      id,
+      key: wanted.key,
+      wantedKey: wanted.key,
+      owner: wanted.owner ?? "",
+      laneWish: wanted.lane ?? "auto",
+    },
+    ...describeSource(source, wanted),
+    ...planFor(source.size, wanted.partSize, limits, options),
+    ...{ order: 0, durability: "memory", attempts: 0, createdAt: now(), updatedAt: now() },
+    ...{ state: "queued", remote: { at: "none" } },
+  };
+}
+
+function describeSource(source: Blob, wanted: AddOptions) {
+  const isFile = source instanceof File;
+  return {
+    name: wanted.name ?? (isFile ? source.name : wanted.key.slice(wanted.key.lastIndexOf("/") + 1)),
+    type: wanted.type ?? source.type,
+    lastModified: isFile ? source.lastModified : null,
+  };
+}
+
+/** An app that names a part size wants parts. */
+function planFor(size: number, partSize: number | undefined, limits: StorageLimits, options: EngineOptions) {
+  if (partSize === undefined && size <= Math.min(options.singlePutBytes, limits.maxPartBytes))
+    return { method: "single", plan: { size, partSize: size, partCount: 1 } } as const;
+  return {
+    method: "multipart",
+    plan: planParts(size, partSize ?? partSizeFor(size, limits), limits),
+  } as const;
+}

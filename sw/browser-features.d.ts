@@ -1,0 +1,36 @@
+/** What TypeScript's own library lacks, as far as the worker uses it. Chromium only. */
+
+interface BackgroundFetchRecord {
+  readonly request: Request;
+  /** Rejects if the request ends without an answer. */
+  readonly responseReady: Promise<Response>;
+}
+
+interface BackgroundFetchRegistration {
+  readonly id: string;
+  matchAll(): Promise<readonly BackgroundFetchRecord[]>;
+}
+
+interface BackgroundFetchManager {
+  get(id: string): Promise<BackgroundFetchRegistration | undefined>;
+  getIds(): Promise<readonly string[]>;
+}
+
+interface BackgroundFetchEvent extends ExtendableEvent {
+  readonly registration: BackgroundFetchRegistration;
+}
+
+interface SyncEvent extends ExtendableEvent {
+  readonly tag: string;
+}
+
+interface ServiceWorkerRegistration {
+  readonly backgroundFetch?: BackgroundFetchManager;
+}
+
+interface ServiceWorkerGlobalScopeEventMap {
+  backgroundfetchsuccess: BackgroundFetchEvent;
+  backgroundfetchfail: BackgroundFetchEvent;
+  backgroundfetchabort: BackgroundFetchEvent;
+  sync: SyncEvent;
+}

@@ -1,0 +1,133 @@
+import { expose } from "comlink";
+import { clientsClaim } from "workbox-core";
+import { UploadError } from "../src/core/errors.ts";
+import { S3_LIMITS, type StorageLimits } from "../src/core/limits.ts";
+import { ENGINE_DEFAULTS, type EngineOptions } from "../src/core/options.ts";
+import type { UploadStorage } from "../src/core/storage.ts";
+import { PROTOCOL_VERSION, type ScopedName } from "../src/protocol.ts";
+import { createWorkerApi } from "./api.ts";
+import type { BrowserLane } from "./browser-lane.ts";
+import { Engine } from "./engine.ts";
+import { hasKeeper, hasPages, openBrowserLane } from "./hand-over.ts";
+import { openIdbStore } from "./idb-store.ts";
+import { keepAlive, tellPages } from "./keepalive.ts";
+import { Lifecycle } from "./lifecycle.ts";
+import { createMessageHandler } from "./messages.ts";
+
+export { type HttpStorageOptions, httpStorage } from "./http-storage.ts";
+export type { EngineOptions, StorageLimits, UploadStorage };
+
+declare const self: ServiceWorkerGlobalScope;
+
+export interface ServeUploadsOptions extends Partial<EngineOptions> {
+  /** How objects get into S3: `httpStorage({ endpoint })`. */
+  readonly storage: UploadStorage & {
+    setAuth?(headers: Readonly<Record<string, string>>): void;
+    readonly relay?: string | null;
+  };
+  /** What the S3 engine accepts, where it differs from Amazon's. @default S3_LIMITS */
+  readonly limits?: Partial<StorageLimits>;
+  /** Take over pages that were loaded before this worker was active. @default true */
+  readonly claimClients?: boolean;
+}
+
+/**
+ * Makes this service worker carry uploads. Call it once, synchronously, at the top of the worker's script, beside the
+ * app's own listeners.
+ *
+ * @throws {UploadError} `OPTION_INVALID`
+ */
+export function serveUploads({ storage, limits, claimClients = true, ...rest }: ServeUploadsOptions): void {
+  const options = checkOptions({ ...ENGINE_DEFAULTS, ...rest });
+  // Several apps may share an origin; each has its own scope.
+  const name: ScopedName = `backhaul:${self.registration.scope}`;
+  if (claimClients) clientsClaim();
+
+  const lifecycle = new Lifecycle();
+  let starting: Promise<Uploader> | undefined;
+  const start = async (): Promise<Uploader> => {
+    const engine = await Engine.start(await openIdbStore(name), storage, options, name);
+    return { engine, lane: await openBrowserLane(engine, lifecycle, name) };
+  };
+  const uploader = () => {
+    starting ??= start();
+    // A database that can't be opened now may open later.
+    starting.catch(() => {
+      starting = undefined;
+    });
+    return starting;
+  };
+  let isBusy = () => false;
+  /** Whatever woke this worker: look for work, and settle when there is none left. */
+  const work = async () => {
+    const { engine } = await uploader();
+    isBusy = () => engine.isBusy;
+    engine.nudge();
+    await engine.idle();
+  };
+
+  const api = createWorkerApi({
+    ...{ options, limits: { ...S3_LIMITS, ...limits }, relay: storage.relay ?? null },
+    engine: async () => (await uploader()).engine,
+    setAuth: (headers) => storage.setAuth?.(headers),
+    takeBack: async () => (await uploader()).lane.takeBack(),
+  });
+  keepAlive(() => isBusy());
+  const onMessage = createMessageHandler(
+    (endpoint) => expose(api, endpoint),
+    async ({ fetchId, runs, isWish }, clientId) => {
+      const { engine, lane } = await uploader();
+      await engine.doubtRuns(runs);
+      await lane.follow(fetchId);
+      // Another page, or the same after a reload, may have asked for it back before it was there.
+      if (!isWish && (await hasKeeper(name, clientId))) await lane.takeBack();
+    },
+  );
+  self.addEventListener("message", (event) => {
+    const answered = onMessage(event);
+    if (!answered) return;
+    event.waitUntil(answered);
+    lifecycle.hold(event, Promise.all([answered, work()]));
+  });
+  self.addEventListener("activate", (event) => lifecycle.hold(event, work()));
+  // No event to hold by; an answered "stay" or a page's own "wake" will.
+  self.addEventListener("online", () => void work().catch(() => {}));
+  self.addEventListener("sync", (event) => {
+    if (event.tag !== name) return;
+    lifecycle.holdSync(event, work(), async () => {
+      if (!(await hasPages())) return "retry";
+      await tellPages({ backhaul: PROTOCOL_VERSION, type: "syncUsed" });
+      return "used";
+    });
+  });
+
+  const takeIn = async (event: BackgroundFetchEvent) => {
+    const { lane } = await uploader();
+    await lane.finished(event.registration);
+    await work();
+  };
+  self.addEventListener("backgroundfetchsuccess", (event) => lifecycle.hold(event, takeIn(event)));
+  self.addEventListener("backgroundfetchfail", (event) => lifecycle.hold(event, takeIn(event)));
+  self.addEventListener("backgroundfetchabort", (event) => {
+    const pause = async () => {
+      const { engine, lane } = await uploader();
+      for (const id of await lane.aborted(event.registration))
+        await engine.command(id, { type: "pause", reason: "browser" }).catch(() => {});
+    };
+    event.waitUntil(pause());
+  });
+}
+
+interface Uploader {
+  readonly engine: Engine;
+  readonly lane: BrowserLane;
+}
+
+function checkOptions(options: EngineOptions): EngineOptions {
+  const { parallelParts, singlePutBytes } = options;
+  if (!Number.isInteger(parallelParts) || parallelParts < 1 || parallelParts > 64)
+    throw new UploadError("OPTION_INVALID", `parallelParts is ${parallelParts}, not 1 to 64`);
+  if (!Number.isSafeInteger(singlePutBytes) || singlePutBytes < 0)
+    throw new UploadError("OPTION_INVALID", `singlePutBytes is ${singlePutBytes}, not a number of bytes`);
+  return options;
+}

@@ -1,0 +1,92 @@
+import { type AnswerHead, parseRetryAfter } from "../src/core/outcome.ts";
+import { type SignedPart, StorageFault } from "../src/core/storage.ts";
+import { now } from "./clock.ts";
+
+/** The worker's only use of `fetch`. */
+
+export interface PutAnswer extends AnswerHead {
+  /** Without quotes; null where CORS hides it or something else than S3 has answered. */
+  readonly etag: string | null;
+}
+
+/**
+ * Sends one part.
+ *
+ * @throws {StorageFault} `network` if no answer came within `timeoutMs`, or at all. A browser doesn't say why.
+ */
+export async function putPart(
+  signed: SignedPart,
+  body: Blob,
+  { signal, timeoutMs }: { signal: AbortSignal; timeoutMs: number },
+): Promise<PutAnswer> {
+  return withAnswer(
+    signed.url,
+    {
+      method: "PUT",
+      headers: signed.headers,
+      body,
+      // The signature is all the authority that goes along.
+      credentials: "omit",
+      referrerPolicy: "no-referrer",
+      signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
+    },
+    async (response) => {
+      const etag = response.headers.get("etag")?.replace(/^W\/|"/g, "") || null;
+      const head = answerHead(response);
+      if (response.ok) return { ...head, etag };
+      const xml = await response.text();
+      return { ...head, etag, s3Code: /<Code>(\w{1,64})<\/Code>/.exec(xml)?.[1] };
+    },
+  );
+}
+
+export interface JsonAnswer extends AnswerHead {
+  /** undefined where the body is not JSON. */
+  readonly json: unknown;
+}
+
+/** @throws {StorageFault} `network` */
+export async function postJson(
+  url: URL,
+  body: unknown,
+  { headers, timeoutMs }: { headers: Readonly<Record<string, string>>; timeoutMs: number },
+): Promise<JsonAnswer> {
+  return withAnswer(
+    url,
+    {
+      method: "POST",
+      headers: { ...headers, "content-type": "application/json" },
+      body: JSON.stringify(body),
+      signal: AbortSignal.timeout(timeoutMs),
+    },
+    async (response) => ({ ...answerHead(response), json: parseJson(await response.text()) }),
+  );
+}
+
+/** A connection can break inside the answer as well as before it. */
+async function withAnswer<T>(
+  url: string | URL,
+  init: RequestInit,
+  read: (response: Response) => Promise<T>,
+): Promise<T> {
+  try {
+    return await read(await fetch(url, { ...init, cache: "no-store" }));
+  } catch (cause) {
+    throw new StorageFault("network", "NETWORK", { cause });
+  }
+}
+
+function answerHead(response: Response): AnswerHead {
+  return {
+    status: response.status,
+    retryAfterMs: parseRetryAfter(response.headers.get("retry-after"), now()),
+  };
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
