@@ -1,0 +1,25 @@
+import { fileURLToPath } from "node:url";
+import { build, type InlineConfig } from "vite";
+
+const at = (path: string) => fileURLToPath(new URL(path, import.meta.url));
+
+/** Builds the usage page that the browser tests drive, and its worker, into `outDir`. */
+export async function buildTestApp(outDir: string): Promise<void> {
+  const common: InlineConfig = {
+    configFile: false,
+    root: at("."),
+    logLevel: "warn",
+    resolve: { conditions: ["backhaul-source", "module", "browser", "production"] },
+    define: { "process.env.NODE_ENV": JSON.stringify("production") },
+  };
+  await build({ ...common, build: { outDir, emptyOutDir: true, target: "es2022" } });
+  await build({
+    ...common,
+    build: {
+      outDir,
+      emptyOutDir: false,
+      target: "es2022",
+      lib: { entry: at("sw.ts"), formats: ["iife"], name: "app", fileName: () => "sw.js" },
+    },
+  });
+}

@@ -1,0 +1,78 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Browser, BrowserContext, CDPSession, Page } from "playwright";
+import { launchChromium } from "../support/chromium.ts";
+import type { Death } from "../support/sent-once.ts";
+import { startTestBed, type TestBed, type TestBedOptions } from "../support/test-bed.ts";
+import { buildTestApp } from "./app/build.ts";
+
+export interface BrowserBed extends TestBed {
+  readonly browser: Browser;
+  /** A browser profile of its own. */
+  readonly context: BrowserContext;
+  /** Opens the usage page, connected. `options` are the worker's. */
+  openPage(options?: Record<string, unknown>): Promise<Page>;
+  /** For files that a test makes. */
+  readonly folder: string;
+}
+
+export async function startBrowserBed(options: Omit<TestBedOptions, "root"> = {}): Promise<BrowserBed> {
+  const folder = await mkdtemp(join(tmpdir(), "backhaul-app-"));
+  const root = join(folder, "app");
+  await buildTestApp(root);
+  const bed = await startTestBed({ ...options, root });
+  const browser = await launchChromium();
+  const context = await browser.newContext();
+  return {
+    ...bed,
+    ...{ browser, context, folder },
+    async openPage(workerOptions = {}) {
+      const page = await context.newPage();
+      await page.goto(`${bed.url}?options=${encodeURIComponent(JSON.stringify(workerOptions))}`);
+      await page.waitForFunction(() => "uploads" in globalThis);
+      return page;
+    },
+    async close() {
+      await browser.close();
+      await bed.close();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Stops the service worker as the browser would, at once and whatever it is doing. */
+export async function workerStopper(page: Page): Promise<() => Promise<Death>> {
+  const session: CDPSession = await page.context().newCDPSession(page);
+  await session.send("ServiceWorker.enable");
+  return async () => {
+    const orderedAt = Date.now();
+    await session.send("ServiceWorker.stopAllWorkers");
+    return { orderedAt, confirmedAt: Date.now() };
+  };
+}
+
+/** Adds files of random bytes, made in the page, and returns ids and SHA-256 by key. */
+export function addRandomFiles(
+  page: Page,
+  files: readonly { key: string; size: number; partSize?: number }[],
+): Promise<{ id: string; key: string; sha256: string }[]> {
+  return page.evaluate(async (wanted) => {
+    const made = await Promise.all(
+      wanted.map(async ({ key, size, partSize }) => {
+        const bytes = new Uint8Array(size);
+        // The most that one call gives.
+        for (let at = 0; at < size; at += 65_536) crypto.getRandomValues(bytes.subarray(at, at + 65_536));
+        const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+        const sha256 = [...digest].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+        return { key, sha256, file: new File([bytes], key), ...(partSize === undefined ? {} : { partSize }) };
+      }),
+    );
+    const ids = await uploads.addAll(made.map(({ sha256: _, ...file }) => file));
+    return made.map(({ key, sha256 }, index) => ({ id: ids[index] as string, key, sha256 }));
+  }, files);
+}
+
+export function finished(page: Page, id: string) {
+  return page.evaluate((wanted) => uploads.finished(wanted), id);
+}
