@@ -136,8 +136,8 @@ export function createUploadHandler(options: UploadHandlerOptions): UploadHandle
       case "begin":
         return begin(await readBody(request, beginRequest), request, trail);
       case "sign": {
-        const { token, partNumbers } = await readBody(request, signRequest);
-        return { parts: await s3.sign(await claimsOf(token, operation), partNumbers) };
+        const { token, parts } = await readBody(request, signRequest);
+        return { parts: await s3.sign(await claimsOf(token, operation), parts) };
       }
       case "parts": {
         const { token, after } = await readBody(request, partsRequest);

@@ -80,7 +80,8 @@ export function createRelay({ client: appsClient, bucket, idleSeconds }: RelayOp
           sending = new AbortController();
           const part = body.part(partBytes(plan, partNumber));
           try {
-            parts.push({ partNumber, etag: await storePart(claims, plan, partNumber, part, sending) });
+            const etag = await storePart(claims, plan, partNumber, part, sending);
+            parts.push({ partNumber, etag, checksum: null });
           } catch (error) {
             if (body.broken !== null) throw body.broken;
             const fault = toStorageFault(error);

@@ -8,6 +8,7 @@ import {
 import { countParts, type PartPlan } from "../src/core/plan-parts.ts";
 import {
   type PartReceipt,
+  type PartToSign,
   type SignedPart,
   StorageFault,
   type StoredObject,
@@ -24,7 +25,7 @@ export interface S3Uploads {
   /** `openMultipartUpload` */
   open(intent: Omit<OpenIntent, "bucket">, onLeftOpen: (error: StorageFault) => void): Promise<string>;
   /** @throws {StorageFault} hopeless, `REQUEST_INVALID`, for a part number that the upload does not have */
-  sign(claims: UploadClaims, partNumbers: readonly number[]): Promise<readonly SignedPart[]>;
+  sign(claims: UploadClaims, parts: readonly PartToSign[]): Promise<readonly SignedPart[]>;
   /**
    * One page as S3 cuts it, at most 1,000 parts. A single PUT is part 1 as soon as its object is there.
    *
@@ -41,15 +42,15 @@ export function createS3Uploads(options: SignerOptions): S3Uploads {
   const { client, bucket } = options;
   const signer = createSigner(options);
 
-  async function sign(claims: UploadClaims, partNumbers: readonly number[]): Promise<readonly SignedPart[]> {
+  async function sign(claims: UploadClaims, parts: readonly PartToSign[]): Promise<readonly SignedPart[]> {
     const plan = planOf(claims);
-    const stray = partNumbers.find((partNumber) => partNumber < 1 || partNumber > plan.partCount);
+    const stray = parts.find(({ partNumber }) => partNumber < 1 || partNumber > plan.partCount);
     if (stray !== undefined)
       throw new StorageFault("hopeless", "REQUEST_INVALID", {
-        detail: `part ${stray} of an upload of ${plan.partCount} parts`,
+        detail: `part ${stray.partNumber} of an upload of ${plan.partCount} parts`,
       });
     return Promise.all(
-      partNumbers.map((partNumber) =>
+      parts.map(({ partNumber }) =>
         claims.method === "single" ? signer.signSingle(claims) : signer.signPart(claims, plan, partNumber),
       ),
     );
@@ -64,6 +65,7 @@ export function createS3Uploads(options: SignerOptions): S3Uploads {
         partNumber: required(PartNumber, "part number"),
         etag: unquote(required(ETag, "ETag")),
         size: required(Size, "size"),
+        checksum: null,
       }),
     );
     const next = page.IsTruncated ? Number(page.NextPartNumberMarker) : null;
@@ -75,7 +77,7 @@ export function createS3Uploads(options: SignerOptions): S3Uploads {
     const found = await find(claims);
     if (found.state !== "ours" || after >= 1) return { parts: [], next: null };
     const { etag, size } = found.object;
-    return { parts: [{ partNumber: 1, etag, size }], next: null };
+    return { parts: [{ partNumber: 1, etag, size, checksum: null }], next: null };
   }
 
   /** What S3 holds under the upload's key. */

@@ -128,6 +128,7 @@ function recordOf(
     },
     ...describeSource(source, wanted),
     ...planFor(source.size, wanted.partSize, limits, options),
+    checksum: "none",
     ...{ order: 0, durability: "memory", attempts: 0, createdAt: now(), updatedAt: now() },
     ...{ state: "queued", remote: { at: "none" } },
   };

@@ -70,9 +70,9 @@ async function begin(run: UploadRun, record: Queued, context: DriveContext): Pro
 }
 
 async function askToBegin(run: UploadRun, triedSince: number | null, context: DriveContext): Promise<void> {
-  const { id, wantedKey: key, type, name, method, plan } = run.record;
+  const { id, wantedKey: key, type, name, method, plan, checksum } = run.record;
   const answer = await context.storage.begin({
-    ...{ uploadId: id, key, type, name, method, size: plan.size, partSize: plan.partSize },
+    ...{ uploadId: id, key, type, name, method, size: plan.size, partSize: plan.partSize, checksum },
     triedForMs: triedSince === null ? null : Math.max(0, now() - triedSince),
   });
   await context.apply(run, { type: "begun", token: answer.token, key: answer.key });

@@ -239,7 +239,7 @@ export class Engine {
     );
     if (news.length === 0) return;
     await this.#store.partsDone(id, token, news);
-    for (const { partNumber, etag } of news) run.partDone(partNumber, etag);
+    for (const receipt of news) run.partDone(receipt);
     this.#context.onProgress(
       run,
       news.map(({ partNumber }) => partNumber),

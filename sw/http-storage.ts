@@ -72,8 +72,8 @@ export function httpStorage({ endpoint, relay = true }: HttpStorageOptions): Aut
       auth = headers;
     },
     begin: (intent) => call("begin", intent, beginAnswer),
-    async sign(token, partNumbers) {
-      const { parts } = await call("sign", { token, partNumbers }, signAnswer);
+    async sign(token, wanted) {
+      const { parts } = await call("sign", { token, parts: wanted }, signAnswer);
       return parts;
     },
     uploadedParts: (token, after) => call("parts", { token, after }, partsAnswer),

@@ -116,11 +116,7 @@ export async function openIdbStore(name: string): Promise<UploadStore> {
     partsDone(id, token, receipts) {
       return writeIfOpen(id, token, async (tx) => {
         const parts = tx.objectStore("parts");
-        await Promise.all(
-          receipts.map(({ partNumber, etag }) =>
-            parts.put({ uploadId: id, partNumber, state: "done", etag }),
-          ),
-        );
+        await Promise.all(receipts.map((receipt) => parts.put({ uploadId: id, state: "done", ...receipt })));
       });
     },
 

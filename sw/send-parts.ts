@@ -2,7 +2,7 @@ import { UploadError } from "../src/core/errors.ts";
 import { classifyPut } from "../src/core/outcome.ts";
 import { partRange } from "../src/core/plan-parts.ts";
 import { isWorthRetrying, putTimeoutMs, retryDelayMs } from "../src/core/retry.ts";
-import { StorageFault, type UploadStorage } from "../src/core/storage.ts";
+import { type PartReceipt, StorageFault, type UploadStorage } from "../src/core/storage.ts";
 import type { Uploading, UploadRecord } from "../src/core/upload.ts";
 import { now, random, sleep } from "./clock.ts";
 import type { PartSlots } from "./part-slots.ts";
@@ -152,7 +152,7 @@ class PartSender {
       if (outcome instanceof StorageFault) return this.#afterFault(partNumber, outcome);
       if (outcome.kind === "signature") return this.#afterRefusal(partNumber, answer.status, answer.s3Code);
       if (answer.etag === null) return this.#afterFault(partNumber, this.#etagHidden());
-      await this.#isStored([{ partNumber, etag: answer.etag }]);
+      await this.#isStored([{ partNumber, etag: answer.etag, checksum: null }]);
     } catch (error) {
       if (ledger.flyingParts.has(partNumber)) ledger.giveBack(partNumber);
       throw error;
@@ -213,7 +213,7 @@ class PartSender {
       for (let after: number | null = Math.min(...partNumbers) - 1; after !== null && after < highest; ) {
         const page = await storage.uploadedParts(token, after);
         const found = page.parts.filter((part) => missing.has(part.partNumber) && ledger.matches(part));
-        await this.#isStored(found);
+        await this.#isStored(found.map(({ size: _, ...receipt }) => receipt));
         for (const { partNumber } of found) missing.delete(partNumber);
         if (page.next !== null && page.next <= after)
           throw new StorageFault("busy", "SERVER_RESPONSE_INVALID", {
@@ -233,12 +233,12 @@ class PartSender {
     for (const partNumber of missing) ledger.giveBack(partNumber);
   }
 
-  async #isStored(parts: readonly { readonly partNumber: number; readonly etag: string }[]): Promise<void> {
+  async #isStored(parts: readonly PartReceipt[]): Promise<void> {
     if (parts.length === 0) return;
     // First here, so that a halt while the receipt is written leaves nothing in doubt that isn't.
-    for (const { partNumber, etag } of parts) {
-      this.#run.partDone(partNumber, etag);
-      this.#signatures.drop(partNumber);
+    for (const receipt of parts) {
+      this.#run.partDone(receipt);
+      this.#signatures.drop(receipt.partNumber);
     }
     this.#restUntil = 0;
     await this.#context.store.partsDone(this.#run.id, this.#record.remote.token, parts);

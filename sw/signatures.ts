@@ -60,7 +60,10 @@ export class Signatures {
 
   async #ask(partNumbers: readonly number[]): Promise<void> {
     const askedAt = now();
-    for (const part of await this.#storage.sign(this.#token, partNumbers)) {
+    for (const part of await this.#storage.sign(
+      this.#token,
+      partNumbers.map((partNumber) => ({ partNumber, checksum: null })),
+    )) {
       const usableMs = Math.max(part.expiresInMs - SAFETY_MS, part.expiresInMs / 2);
       this.#signed.set(part.partNumber, { part, staleAt: askedAt + usableMs });
     }

@@ -1,4 +1,5 @@
 import * as v from "valibot";
+import { CHECKSUM_KINDS } from "../src/core/checksum.ts";
 import { looksLikeErrorCode, type UploadErrorCode } from "../src/core/errors.ts";
 import type { PartRecord, Remote, UploadRecord } from "../src/core/upload.ts";
 
@@ -29,6 +30,7 @@ const common = {
     partSize: count,
     partCount: v.pipe(count, v.minValue(1), v.maxValue(10_000)),
   }),
+  checksum: v.picklist(CHECKSUM_KINDS),
   createdAt: count,
   key: v.string(),
   durability: v.picklist(["memory", "stored"]),
@@ -66,7 +68,12 @@ const uploadRecord = v.variant("state", [
 const partCommon = { uploadId: v.string(), partNumber: v.pipe(count, v.minValue(1), v.maxValue(10_000)) };
 const partRecord = v.variant("state", [
   v.object({ ...partCommon, state: v.literal("sending") }),
-  v.object({ ...partCommon, state: v.literal("done"), etag: v.pipe(v.string(), v.minLength(1)) }),
+  v.object({
+    ...partCommon,
+    state: v.literal("done"),
+    etag: v.pipe(v.string(), v.minLength(1)),
+    checksum: v.nullable(v.string()),
+  }),
 ]) satisfies v.GenericSchema<unknown, PartRecord>;
 
 export function isUploadRecord(row: unknown): row is UploadRecord {

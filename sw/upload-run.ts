@@ -1,6 +1,7 @@
 import { PartLedger } from "../src/core/part-ledger.ts";
 import { type Progress, sampleProgress, startProgress } from "../src/core/progress.ts";
 import { type Lane, takeSnapshot, type WireSnapshot } from "../src/core/snapshot.ts";
+import type { PartReceipt } from "../src/core/storage.ts";
 import type { PartRecord, UploadRecord } from "../src/core/upload.ts";
 import { now } from "./clock.ts";
 
@@ -52,8 +53,8 @@ export class UploadRun {
     this.#progress = startProgress(this.ledger.doneBytes, now());
   }
 
-  partDone(partNumber: number, etag: string): void {
-    this.ledger.done(partNumber, etag);
+  partDone(receipt: PartReceipt): void {
+    this.ledger.done(receipt);
     this.#progress = sampleProgress(this.#progress, this.ledger.doneBytes, now());
   }
 

@@ -1,4 +1,5 @@
 import * as v from "valibot";
+import { CHECKSUM_KINDS } from "./checksum.ts";
 import type { UploadErrorCode } from "./errors.ts";
 import { looksLikeErrorCode } from "./errors.ts";
 import type { Run } from "./plan-runs.ts";
@@ -7,6 +8,7 @@ import type {
   BeginIntent,
   FaultKind,
   PartReceipt,
+  PartToSign,
   SignedPart,
   StoredObject,
   UploadedPartsPage,
@@ -26,6 +28,9 @@ const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const partNumber = v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(10_000));
 const token = v.pipe(v.string(), v.minLength(1), v.maxLength(8_192));
 const etag = v.pipe(v.string(), v.regex(/^[\w+/=.-]{1,256}$/));
+/** 4 to 32 bytes in base64. */
+const checksum = v.optional(v.nullable(v.pipe(v.string(), v.regex(/^[A-Za-z\d+/]{6,43}={0,2}$/))), null);
+const receipt = v.object({ partNumber, etag, checksum }) satisfies v.GenericSchema<unknown, PartReceipt>;
 const text = (maxLength: number) => v.pipe(v.string(), v.maxLength(maxLength));
 
 export const beginRequest = v.object({
@@ -36,24 +41,32 @@ export const beginRequest = v.object({
   name: text(1_024),
   method: v.picklist(["single", "multipart"]),
   partSize: count,
+  checksum: v.optional(v.picklist(CHECKSUM_KINDS), "md5"),
   triedForMs: v.nullable(count),
-}) satisfies v.GenericSchema<BeginIntent>;
+}) satisfies v.GenericSchema<unknown, BeginIntent>;
 
 export const signRequest = v.object({
   token,
-  partNumbers: v.pipe(v.array(partNumber), v.minLength(1), v.maxLength(MAX_SIGNED_PARTS)),
+  parts: v.pipe(
+    v.array(v.object({ partNumber, checksum }) satisfies v.GenericSchema<unknown, PartToSign>),
+    v.minLength(1),
+    v.maxLength(MAX_SIGNED_PARTS),
+  ),
 });
 
 export const partsRequest = v.object({ token, after: count });
 
 export const completeRequest = v.object({
   token,
-  parts: v.pipe(v.array(v.object({ partNumber, etag })), v.minLength(1), v.maxLength(10_000)),
+  parts: v.pipe(v.array(receipt), v.minLength(1), v.maxLength(10_000)),
 });
 
 export const abortRequest = v.object({ token });
 
-export const beginAnswer = v.object({ token, key: text(4_096) }) satisfies v.GenericSchema<BeginAnswer>;
+export const beginAnswer = v.object({ token, key: text(4_096) }) satisfies v.GenericSchema<
+  unknown,
+  BeginAnswer
+>;
 
 export const signAnswer = v.object({
   parts: v.array(
@@ -62,21 +75,21 @@ export const signAnswer = v.object({
       url: v.pipe(v.string(), v.url()),
       headers: v.record(v.string(), v.string()),
       expiresInMs: count,
-    }) satisfies v.GenericSchema<SignedPart>,
+    }) satisfies v.GenericSchema<unknown, SignedPart>,
   ),
 });
 
 export const partsAnswer = v.object({
-  parts: v.array(v.object({ partNumber, etag, size: count })),
+  parts: v.array(v.object({ partNumber, etag, size: count, checksum })),
   next: v.nullable(count),
-}) satisfies v.GenericSchema<UploadedPartsPage>;
+}) satisfies v.GenericSchema<unknown, UploadedPartsPage>;
 
 export const completeAnswer = v.object({
   key: text(4_096),
   size: count,
   etag,
   location: text(8_192),
-}) satisfies v.GenericSchema<StoredObject>;
+}) satisfies v.GenericSchema<unknown, StoredObject>;
 
 export const abortAnswer = v.object({});
 
@@ -93,7 +106,7 @@ export const relayQuery = v.pipe(
  * once the run had begun; without them, nothing was stored.
  */
 export const relayAnswer = v.object({
-  parts: v.array(v.object({ partNumber, etag }) satisfies v.GenericSchema<PartReceipt>),
+  parts: v.array(receipt),
 });
 export type RelayAnswer = v.InferOutput<typeof relayAnswer>;
 

@@ -13,7 +13,7 @@ import type { PartRecord } from "./upload.ts";
 export class PartLedger {
   readonly plan: PartPlan;
   /** By part number − 1. */
-  readonly #etags: (string | undefined)[] = [];
+  readonly #receipts: (PartReceipt | undefined)[] = [];
   readonly #flying = new Set<number>();
   readonly #doubtful = new Map<number, Doubt>();
   /** Parts to send again, before `#cursor` goes on. */
@@ -28,7 +28,7 @@ export class PartLedger {
     this.plan = plan;
     for (const row of rows) {
       if (row.partNumber > plan.partCount) continue;
-      if (row.state === "done") this.done(row.partNumber, row.etag);
+      if (row.state === "done") this.done(row);
       else this.#doubtful.set(row.partNumber, { attempts: 0, dueAt: 0 });
     }
   }
@@ -47,7 +47,7 @@ export class PartLedger {
   }
 
   isDone(partNumber: number): boolean {
-    return this.#etags[partNumber - 1] !== undefined;
+    return this.#receipts[partNumber - 1] !== undefined;
   }
 
   get flyingParts(): ReadonlySet<number> {
@@ -70,7 +70,7 @@ export class PartLedger {
   /** The pending parts that `take` would give next, at most `limit`. */
   upcoming(limit: number): number[] {
     // Never looked at again, or a wake-up near the end would walk over all that is done with every part.
-    while (this.#etags[this.#cursor - 1] !== undefined) this.#cursor += 1;
+    while (this.#receipts[this.#cursor - 1] !== undefined) this.#cursor += 1;
     const parts = [...this.#returned].slice(0, limit);
     for (let next = this.#cursor; parts.length < limit; next++) {
       const partNumber = this.#peekFrom(next);
@@ -82,13 +82,13 @@ export class PartLedger {
   }
 
   /** S3 has the part. */
-  done(partNumber: number, etag: string): void {
+  done({ partNumber, etag, checksum }: PartReceipt): void {
     this.#leave(partNumber);
-    if (this.#etags[partNumber - 1] === undefined) {
+    if (this.#receipts[partNumber - 1] === undefined) {
       this.#doneParts += 1;
       this.#doneBytes += partBytes(this.plan, partNumber);
     }
-    this.#etags[partNumber - 1] = etag;
+    this.#receipts[partNumber - 1] = { partNumber, etag, checksum };
   }
 
   /** Its PUT had no clear end. It is looked up from `dueAt` on (milliseconds since 1970). */
@@ -136,9 +136,7 @@ export class PartLedger {
 
   /** What completing needs, ascending by part number. */
   receipts(): PartReceipt[] {
-    return this.#etags.flatMap((etag, index) =>
-      etag === undefined ? [] : [{ partNumber: index + 1, etag }],
-    );
+    return this.#receipts.filter((receipt) => receipt !== undefined);
   }
 
   #leave(partNumber: number): void {
@@ -151,7 +149,7 @@ export class PartLedger {
   /** The first part from `start` on that is neither done, flying nor in doubt. */
   #peekFrom(start: number): number | undefined {
     for (let n = start; n <= this.plan.partCount; n++)
-      if (this.#etags[n - 1] === undefined && !this.#flying.has(n) && !this.#doubtful.has(n)) return n;
+      if (this.#receipts[n - 1] === undefined && !this.#flying.has(n) && !this.#doubtful.has(n)) return n;
     return undefined;
   }
 }

@@ -1,3 +1,4 @@
+import type { Checksum, ChecksumKind } from "./checksum.ts";
 import type { UploadErrorCode } from "./errors.ts";
 
 /**
@@ -14,7 +15,7 @@ export interface UploadStorage {
    */
   begin(intent: BeginIntent): Promise<BeginAnswer>;
   /** Presigns PUTs, at most `MAX_SIGNED_PARTS` at once. A single PUT is part 1. */
-  sign(token: string, partNumbers: readonly number[]): Promise<readonly SignedPart[]>;
+  sign(token: string, parts: readonly PartToSign[]): Promise<readonly SignedPart[]>;
   /** One page of the parts that S3 holds with numbers above `after`, ascending. */
   uploadedParts(token: string, after: number): Promise<UploadedPartsPage>;
   /** Makes the object of its parts, checks it, and tells what S3 says it holds. Repeating it is harmless. */
@@ -40,6 +41,7 @@ export interface BeginIntent {
   readonly method: UploadMethod;
   /** Bytes in each part but the last. For "single": the file's size. */
   readonly partSize: number;
+  readonly checksum: ChecksumKind;
   /** Milliseconds since the first try whose answer was lost; null for a first try. */
   readonly triedForMs: number | null;
 }
@@ -53,7 +55,13 @@ export interface BeginAnswer {
   readonly key: string;
 }
 
-/** One request that stores a part's bytes. It goes out exactly as given. */
+export interface PartToSign {
+  readonly partNumber: number;
+  /** Goes into the signed headers; null for the kinds that need no signature. */
+  readonly checksum: Checksum | null;
+}
+
+/** One request that stores a part's bytes. It goes out as given; `Content-MD5` may be added. */
 export interface SignedPart {
   readonly partNumber: number;
   readonly url: string;
@@ -68,6 +76,8 @@ export interface UploadedPart {
   readonly etag: string;
   /** Bytes. */
   readonly size: number;
+  /** The `x-amz-checksum-*` of the upload's kind, where S3 reports it; else null. */
+  readonly checksum: Checksum | null;
 }
 
 export interface UploadedPartsPage {
@@ -79,6 +89,8 @@ export interface UploadedPartsPage {
 export interface PartReceipt {
   readonly partNumber: number;
   readonly etag: string;
+  /** Of the upload's kind, over the bytes that the device holds; null where they were not hashed. */
+  readonly checksum: Checksum | null;
 }
 
 /** An object that S3 holds, as HeadObject reports it. */

@@ -242,8 +242,8 @@ function isRemoved(record: UploadRecord): boolean {
 
 /** What every state has, without what only the old one had. */
 function common(record: UploadRecord) {
-  const { id, order, wantedKey, name, type, lastModified, owner, laneWish, method, plan, createdAt } = record;
-  const { key, durability, attempts, updatedAt } = record;
-  const facts = { id, order, wantedKey, name, type, lastModified, owner, laneWish, method, plan, createdAt };
-  return { ...facts, key, durability, attempts, updatedAt };
+  const { id, order, wantedKey, name, type, lastModified, owner, laneWish, method, plan, checksum } = record;
+  const { createdAt, key, durability, attempts, updatedAt } = record;
+  const facts = { id, order, wantedKey, name, type, lastModified, owner, laneWish, method, plan, checksum };
+  return { ...facts, createdAt, key, durability, attempts, updatedAt };
 }

@@ -1,3 +1,4 @@
+import type { Checksum, ChecksumKind } from "./checksum.ts";
 import type { UploadErrorWire } from "./errors.ts";
 import type { LaneWish } from "./options.ts";
 import type { PartPlan } from "./plan-parts.ts";
@@ -21,6 +22,7 @@ export interface UploadFacts {
   readonly laneWish: LaneWish;
   readonly method: UploadMethod;
   readonly plan: PartPlan;
+  readonly checksum: ChecksumKind;
   readonly createdAt: number;
 }
 
@@ -139,5 +141,9 @@ export type PartRecord = {
 } & (
   | /** Claimed before its PUT goes out. If no receipt follows, it is in doubt: S3 may have it. */
   { readonly state: "sending" }
-  | /** S3 has it. */ { readonly state: "done"; readonly etag: string }
+  | /** S3 has it. `checksum`: null where the bytes were not hashed here. */ {
+      readonly state: "done";
+      readonly etag: string;
+      readonly checksum: Checksum | null;
+    }
 );

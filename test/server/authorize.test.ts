@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import type { Authorize, UploadIntent } from "../../server/index.ts";
 import { type S3Engine, startS3 } from "./s3-engine.ts";
-import { beginIntent, someBytes, startUploadServer, type UploadServer } from "./upload-server.ts";
+import { beginIntent, someBytes, startUploadServer, toSign, type UploadServer } from "./upload-server.ts";
 
 let engine: S3Engine;
 let server: UploadServer;
@@ -31,7 +31,7 @@ afterAll(async () => {
 /** A body for each operation but begin, as far as it gets before `authorize` has its say. */
 const later = (token: string) =>
   [
-    ["sign", { token, partNumbers: [1] }],
+    ["sign", { token, parts: toSign([1]) }],
     ["parts", { token, after: 0 }],
     ["complete", { token, parts: [{ partNumber: 1, etag: "x" }] }],
     ["abort", { token }],

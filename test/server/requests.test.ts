@@ -2,7 +2,7 @@ import { connect } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createUploadHandler } from "../../server/index.ts";
 import { type S3Engine, startS3 } from "./s3-engine.ts";
-import { beginIntent, SECRET, startUploadServer, type UploadServer } from "./upload-server.ts";
+import { beginIntent, SECRET, startUploadServer, toSign, type UploadServer } from "./upload-server.ts";
 
 let engine: S3Engine;
 let server: UploadServer;
@@ -108,10 +108,10 @@ describe("requests that are none of ours", () => {
     ["begin", { ...beginIntent(), triedForMs: undefined }, "triedForMs"],
     ["begin", beginIntent({ type: "text/plain\r\nx-evil: 1" }), "type"],
     ["begin", beginIntent({ type: "text/plän" }), "type"],
-    ["sign", { token: "", partNumbers: [1] }, "token"],
-    ["sign", { token: "x".repeat(8_193), partNumbers: [1] }, "token"],
-    ["sign", { token: "x", partNumbers: Array.from({ length: 65 }, (_, at) => at + 1) }, "partNumbers"],
-    ["sign", { token: "x", partNumbers: ["1"] }, "partNumbers.0"],
+    ["sign", { token: "", parts: toSign([1]) }, "token"],
+    ["sign", { token: "x".repeat(8_193), parts: toSign([1]) }, "token"],
+    ["sign", { token: "x", parts: toSign(Array.from({ length: 65 }, (_, at) => at + 1)) }, "parts"],
+    ["sign", { token: "x", parts: [{ partNumber: "1" }] }, "parts.0.partNumber"],
     ["parts", { token: "x" }, "after"],
     ["complete", { token: "x", parts: [{ partNumber: 1, etag: "<evil>" }] }, "parts.0.etag"],
     ["complete", { token: "x", parts: [] }, "parts"],

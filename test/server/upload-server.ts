@@ -97,7 +97,7 @@ export async function startUploadServer(
   }
 
   const sign: UploadServer["sign"] = async (token, partNumbers) =>
-    (await ask("sign", { token, partNumbers }, signAnswer)).parts;
+    (await ask("sign", { token, parts: toSign(partNumbers) }, signAnswer)).parts;
 
   return {
     url,
@@ -139,6 +139,11 @@ export async function startUploadServer(
   };
 }
 
+/** Parts to be signed without a checksum. */
+export function toSign(partNumbers: readonly number[]) {
+  return partNumbers.map((partNumber) => ({ partNumber, checksum: null }));
+}
+
 export function beginIntent(intent: Partial<BeginIntent> = {}): BeginIntent {
   return {
     uploadId: randomUUID(),
@@ -148,6 +153,7 @@ export function beginIntent(intent: Partial<BeginIntent> = {}): BeginIntent {
     name: "a.bin",
     method: "multipart",
     partSize: 1,
+    checksum: "none",
     triedForMs: null,
     ...intent,
   };
@@ -163,7 +169,8 @@ export async function putPart(part: SignedPart, body: Uint8Array): Promise<PartR
   if (!response.ok)
     throw new Error(`PUT of part ${part.partNumber}: ${response.status} ${await response.text()}`);
   await response.arrayBuffer();
-  return { partNumber: part.partNumber, etag: (response.headers.get("etag") ?? "").replaceAll('"', "") };
+  const etag = (response.headers.get("etag") ?? "").replaceAll('"', "");
+  return { partNumber: part.partNumber, etag, checksum: null };
 }
 
 /** Bytes that differ all along, so that a part in a wrong place is noticed. */

@@ -13,18 +13,21 @@ interface Case {
 
 const NOT_COUNTS = [-1, 1.5, Number.NaN, 2 ** 53, "1", null, undefined];
 const NOT_TOKENS = ["", "t".repeat(8_193), 1, null, undefined];
-const partNumbers = Array.from({ length: 65 }, (_, index) => index + 1);
-const receipts = Array.from({ length: 10_001 }, () => ({ partNumber: 1, etag: "e" }));
+const toSign = (partNumbers: readonly unknown[]) =>
+  partNumbers.map((partNumber) => ({ partNumber, checksum: null }));
+const tooMany = toSign(Array.from({ length: 65 }, (_, index) => index + 1));
+const badChecksums = ["", "AAAA\n", "AAA-AAAA", "A".repeat(45), 1];
+const receipts = Array.from({ length: 10_001 }, () => ({ partNumber: 1, etag: "e", checksum: null }));
 const badEtags = ["", "e".repeat(257), '"quoted"', "a b", "e\n", "<e>", 1];
 const signed = { partNumber: 1, url: "https://s3.test/b/k?X=1", headers: { a: "b" }, expiresInMs: 900_000 };
-const uploaded = { partNumber: 1, etag: "e", size: 5 };
+const uploaded = { partNumber: 1, etag: "e", size: 5, checksum: "yZRlqg==" };
 
 const cases: Record<string, Case> = {
   beginRequest: {
     schema: api.beginRequest,
     good: {
       ...{ uploadId: ID, key: "a/b", size: 5, type: "image/png", name: "b" },
-      ...{ method: "multipart", partSize: 5, triedForMs: null },
+      ...{ method: "multipart", partSize: 5, checksum: "md5", triedForMs: null },
     },
     alsoGood: {
       size: [0, Number.MAX_SAFE_INTEGER],
@@ -41,17 +44,24 @@ const cases: Record<string, Case> = {
       type: ["t".repeat(256), null],
       name: ["n".repeat(1_025), null],
       method: ["", "put", null],
+      checksum: ["", "sha1", null],
       partSize: NOT_COUNTS,
       triedForMs: [-1, 0.5, "0", undefined],
     },
   },
   signRequest: {
     schema: api.signRequest,
-    good: { token: "t", partNumbers: [1, 10_000] },
-    alsoGood: { token: ["t".repeat(8_192)], partNumbers: [partNumbers.slice(0, 64)] },
+    good: { token: "t", parts: toSign([1, 10_000]) },
+    alsoGood: {
+      token: ["t".repeat(8_192)],
+      parts: [tooMany.slice(0, 64), [{ partNumber: 1, checksum: "yZRlqg==" }]],
+    },
     bad: {
       token: NOT_TOKENS,
-      partNumbers: [[], partNumbers, [0], [10_001], [1.5], ["1"], [null], "1", null],
+      parts: [
+        ...[[], tooMany, toSign([0]), toSign([10_001]), toSign([1.5]), toSign(["1"]), [null], "1", null],
+        ...badChecksums.map((checksum) => [{ partNumber: 1, checksum }]),
+      ],
     },
   },
   partsRequest: {
@@ -62,8 +72,8 @@ const cases: Record<string, Case> = {
   },
   completeRequest: {
     schema: api.completeRequest,
-    good: { token: "t", parts: [{ partNumber: 1, etag: "0123abcDEF-3" }] },
-    alsoGood: { parts: [receipts.slice(1), [{ partNumber: 10_000, etag: "a+/=._-" }]] },
+    good: { token: "t", parts: [{ partNumber: 1, etag: "0123abcDEF-3", checksum: null }] },
+    alsoGood: { parts: [receipts.slice(1), [{ partNumber: 10_000, etag: "a+/=._-", checksum: null }]] },
     bad: {
       token: NOT_TOKENS,
       parts: [

@@ -33,6 +33,7 @@ const common = {
   owner: "",
   laneWish: "auto",
   method: "multipart",
+  checksum: "md5",
   plan: { size: 12 * MIB, partSize: 5 * MIB, partCount: 3 },
   createdAt: 1_000,
   key: "a.jpg",

@@ -18,7 +18,8 @@ function signer(expiresInMs = 900_000, omit: readonly number[] = []) {
   const faults: StorageFault[] = [];
   const storage: UploadStorage = {
     ...{ begin: unused, uploadedParts: unused, complete: unused, abort: unused },
-    async sign(token, partNumbers) {
+    async sign(token, parts) {
+      const partNumbers = parts.map(({ partNumber }) => partNumber);
       asked.push([...partNumbers]);
       const fault = faults.shift();
       if (fault) throw fault;

@@ -12,7 +12,7 @@ function snapshotOf(record: UploadRecord) {
   const ledger = new PartLedger(record.plan);
   ledger.take();
   ledger.take();
-  ledger.done(1, "e1");
+  ledger.done({ partNumber: 1, etag: "e1", checksum: null });
   const progress = { bytesPerSecond: MIB, sampledBytes: 5 * MIB, sampledAt: 1_000 };
   return takeSnapshot(record, ledger, progress, "worker", 2_000);
 }
