@@ -1,4 +1,7 @@
 import type { S3Client } from "@aws-sdk/client-s3";
+import type { UploadClaims } from "../s3/claims.ts";
+import { toStorageFault } from "../s3/s3-faults.ts";
+import { createS3Uploads } from "../s3/s3-uploads.ts";
 import { UploadError } from "../src/core/errors.ts";
 import {
   abortRequest,
@@ -16,9 +19,7 @@ import { answer, answerBrokenRun, answerFault, answerRefused } from "./answers.t
 import { type Authorize, permit } from "./authorize.ts";
 import { operationOf, RequestRefused, readBody, readRelayHead } from "./read-request.ts";
 import { createRelay, RunBroken } from "./relay.ts";
-import { createS3Uploads } from "./s3.ts";
-import { toStorageFault } from "./s3-faults.ts";
-import { createTokenSeal, type UploadClaims } from "./token.ts";
+import { createTokenSeal } from "./token.ts";
 
 export interface UploadHandlerOptions {
   /**

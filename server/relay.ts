@@ -1,14 +1,14 @@
 import { Readable } from "node:stream";
 import { PutObjectCommand, type S3Client, UploadPartCommand } from "@aws-sdk/client-s3";
+import type { UploadClaims } from "../s3/claims.ts";
+import { toStorageFault } from "../s3/s3-faults.ts";
+import { invalidAnswer, planOf, required, unquote } from "../s3/s3-uploads.ts";
+import { bareClient, objectInput, partInput } from "../s3/signer.ts";
 import { type PartPlan, partBytes } from "../src/core/plan-parts.ts";
 import { partsOf, runBytes } from "../src/core/plan-runs.ts";
 import { type PartReceipt, StorageFault } from "../src/core/storage.ts";
 import { type RelayHead, RequestRefused } from "./read-request.ts";
 import { clientGone, type PartBody, type RunBody, runBody } from "./run-body.ts";
-import { invalidAnswer, planOf, required, unquote } from "./s3.ts";
-import { toStorageFault } from "./s3-faults.ts";
-import { bareClient, objectInput, partInput } from "./signer.ts";
-import type { UploadClaims } from "./token.ts";
 
 /**
  * Passes runs of parts on to S3, for the browser's own transfers (Background Fetch), which can't go to another origin.

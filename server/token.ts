@@ -1,39 +1,11 @@
 import * as v from "valibot";
+import { claimsSchema, type UploadClaims } from "../s3/claims.ts";
 import { StorageFault } from "../src/core/storage.ts";
 
 const VERSION = "v1";
 const MIN_SECRET_BYTES = 32;
 // Sets the key of these tokens apart from any other use the app makes of the same secret.
 const PURPOSE = "backhaul upload token v1";
-
-const common = {
-  bucket: v.string(),
-  key: v.string(),
-  /** The page's id of the upload, which the object carries as metadata. */
-  uploadId: v.string(),
-  /** Bytes. */
-  size: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
-  /** Whom `authorize` named at `begin`; null if nobody. */
-  owner: v.nullable(v.string()),
-  /** Milliseconds since the epoch. */
-  expiresAt: v.number(),
-};
-
-const claimsSchema = v.variant("method", [
-  v.object({ ...common, method: v.literal("single"), type: v.string() }),
-  v.object({
-    ...common,
-    method: v.literal("multipart"),
-    /** Bytes of every part but the last. */
-    partSize: v.pipe(v.number(), v.safeInteger(), v.minValue(1)),
-    s3UploadId: v.pipe(v.string(), v.minLength(1)),
-  }),
-]);
-
-/** What a token says: one upload, and all that the server must know of it, since it keeps no state. */
-export type UploadClaims = v.InferOutput<typeof claimsSchema>;
-export type SingleClaims = Extract<UploadClaims, { method: "single" }>;
-export type MultipartClaims = Extract<UploadClaims, { method: "multipart" }>;
 
 /** Turns claims into tokens and back. */
 export interface TokenSeal {

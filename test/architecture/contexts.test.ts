@@ -42,6 +42,7 @@ test.each([
   ["src/core", ["Math.max", "Promise"], ["fetch", "window", "setTimeout", "AbortSignal", "Blob"]],
   ["src", ["window", "fetch", "navigator.serviceWorker"], ["clients", "registration"]],
   ["sw", ["fetch", "indexedDB", "null as ServiceWorkerGlobalScope | null"], ["window", "localStorage"]],
+  ["s3", ["URL", "AbortSignal"], ["window", "localStorage"]],
   ["server", ["process", "fetch"], ["window", "localStorage"]],
   ["demo/page", ["window"], ["clients"]],
   ["demo/worker", ["fetch"], ["window"]],

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { strayImports, strayNames } from "./rules.ts";
 import { sourceFiles } from "./source-files.ts";
 
-describe.each(["src", "sw", "server", "demo"])("%s", (folder) => {
+describe.each(["src", "s3", "sw", "server", "demo"])("%s", (folder) => {
   const files = sourceFiles(folder);
 
   test("has files to look at", () => {
@@ -36,7 +36,8 @@ describe("the check of imports", () => {
     ["src/protocol.ts", `import type { A } from "./core/a.ts";`],
     ["src/a.ts", `import "comlink"; import "./core/b.ts"; import "./protocol.ts"; export * from "./c.ts";`],
     ["sw/a.ts", `import "idb"; import "../src/core/b.ts"; import "../src/protocol.ts"; import "./c.ts";`],
-    ["server/a.ts", `import "node:http"; import "../src/core/b.ts"; import "./c.ts";`],
+    ["s3/a.ts", `import "@aws-sdk/client-s3"; import "../src/core/b.ts"; import "./c.ts";`],
+    ["server/a.ts", `import "../s3/b.ts"; import "node:http"; import "../src/core/b.ts"; import "./c.ts";`],
     ["demo/page/a.ts", `import "backhaul"; import "react"; import "../b.ts";`],
     ["demo/a.ts", `import "backhaul/sw"; import "backhaul/server"; import "backhaul/server/node";`],
     ["sw/a.ts", `// import "../src/uploads.ts"\nconst text = 'import "../src/uploads.ts"';`],
@@ -61,6 +62,8 @@ describe("the check of imports", () => {
     ["sw/a.ts", "../server/b.ts"],
     ["server/a.ts", "../src/protocol.ts"],
     ["server/a.ts", "../sw/b.ts"],
+    ["s3/a.ts", "../server/b.ts"],
+    ["s3/a.ts", "node:fs"],
     ["demo/a.ts", "../src/index.ts"],
     ["demo/page/a.ts", "../../sw/index.ts"],
     ["demo/a.ts", "backhaul/src/core/errors.ts"],

@@ -13,8 +13,9 @@ const IMPORT_RULES: readonly ImportRule[] = [
   { of: "src/core/", files: ["src/core/"], packages: /^valibot$/ },
   { of: "src/protocol.ts", files: ["src/core/"], packages: /^(?!)/ },
   { of: "src/", files: ["src/"], packages: /^(?!node:|@aws-sdk\/|backhaul)/ },
-  { of: "sw/", files: ["sw/", "src/core/", "src/protocol.ts"], packages: /^(?!node:|backhaul)/ },
-  { of: "server/", files: ["server/", "src/core/"], packages: /^(?!backhaul)/ },
+  { of: "s3/", files: ["s3/", "src/core/"], packages: /^(valibot|@aws-sdk\/.*)$/ },
+  { of: "sw/", files: ["sw/", "s3/", "src/core/", "src/protocol.ts"], packages: /^(?!node:|backhaul)/ },
+  { of: "server/", files: ["server/", "s3/", "src/core/"], packages: /^(?!backhaul)/ },
   { of: "demo/", files: ["demo/"], packages: /^(?!backhaul)|^backhaul(\/sw|\/server|\/server\/node)?$/ },
 ];
 

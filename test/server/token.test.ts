@@ -1,6 +1,7 @@
 import { createHmac } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { createTokenSeal, type UploadClaims } from "../../server/token.ts";
+import type { UploadClaims } from "../../s3/claims.ts";
+import { createTokenSeal } from "../../server/token.ts";
 import { type S3Engine, startS3 } from "./s3-engine.ts";
 import { SECRET, startUploadServer, type UploadServer } from "./upload-server.ts";
 

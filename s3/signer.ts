@@ -10,7 +10,7 @@ import {
 import { getSignedUrl } from "@aws-sdk/s3-request-presigner";
 import { type PartPlan, partBytes } from "../src/core/plan-parts.ts";
 import { type SignedPart, StorageFault } from "../src/core/storage.ts";
-import type { MultipartClaims, SingleClaims } from "./token.ts";
+import type { MultipartClaims, SingleClaims } from "./claims.ts";
 
 /** Metadata of each object, `x-amz-meta-backhaul-upload`: the page's id of the upload that made it. */
 export const UPLOAD_ID_METADATA = "backhaul-upload";

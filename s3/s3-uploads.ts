@@ -15,10 +15,10 @@ import {
   type UploadedPart,
   type UploadedPartsPage,
 } from "../src/core/storage.ts";
+import type { MultipartClaims, SingleClaims, UploadClaims } from "./claims.ts";
 import { type OpenIntent, openMultipartUpload } from "./open-upload.ts";
 import { isInternalError, isNoSuchUpload, isNotFound, isPartsRefusal, toStorageFault } from "./s3-faults.ts";
 import { createSigner, type SignerOptions, UPLOAD_ID_METADATA } from "./signer.ts";
-import type { MultipartClaims, SingleClaims, UploadClaims } from "./token.ts";
 
 /** The storage port's S3 end, for claims whose token has been checked. Every method rejects with `StorageFault` only. */
 export interface S3Uploads {

@@ -1,0 +1,30 @@
+import * as v from "valibot";
+
+const common = {
+  bucket: v.string(),
+  key: v.string(),
+  /** The page's id of the upload, which the object carries as metadata. */
+  uploadId: v.string(),
+  /** Bytes. */
+  size: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
+  /** Whom `authorize` named at `begin`; null if nobody. */
+  owner: v.nullable(v.string()),
+  /** Milliseconds since the epoch. */
+  expiresAt: v.number(),
+};
+
+export const claimsSchema = v.variant("method", [
+  v.object({ ...common, method: v.literal("single"), type: v.string() }),
+  v.object({
+    ...common,
+    method: v.literal("multipart"),
+    /** Bytes of every part but the last. */
+    partSize: v.pipe(v.number(), v.safeInteger(), v.minValue(1)),
+    s3UploadId: v.pipe(v.string(), v.minLength(1)),
+  }),
+]);
+
+/** What a token says: one upload, and all that the server must know of it, since it keeps no state. */
+export type UploadClaims = v.InferOutput<typeof claimsSchema>;
+export type SingleClaims = Extract<UploadClaims, { method: "single" }>;
+export type MultipartClaims = Extract<UploadClaims, { method: "multipart" }>;
