@@ -2,13 +2,14 @@ import * as v from "valibot";
 import { toWire, UploadError } from "../src/core/errors.ts";
 import type { StorageLimits } from "../src/core/limits.ts";
 import { checkObjectKey } from "../src/core/object-key.ts";
-import type { AddOptions, EngineOptions } from "../src/core/options.ts";
+import type { AddOptions } from "../src/core/options.ts";
 import { partSizeFor } from "../src/core/part-size.ts";
 import { checkSize, planParts } from "../src/core/plan-parts.ts";
 import type { UploadRecord } from "../src/core/upload.ts";
 import type { AddRequest, Reply, WorkerApi } from "../src/protocol.ts";
 import { now } from "./clock.ts";
 import type { Engine } from "./engine.ts";
+import type { WorkerOptions } from "./worker-options.ts";
 
 const uploadId = v.pipe(v.string(), v.uuid());
 const anyId = v.nullable(uploadId);
@@ -41,7 +42,7 @@ export interface ApiContext {
   /** Base URL of the relay, or null. */
   readonly relay: string | null;
   readonly limits: StorageLimits;
-  readonly options: EngineOptions;
+  readonly options: WorkerOptions;
 }
 
 /** What pages may call. Every argument is checked here: it comes from outside. */
@@ -114,7 +115,7 @@ function check<T>(
 function recordOf(
   { id, source, options: wanted }: AddRequest,
   limits: StorageLimits,
-  options: EngineOptions,
+  options: WorkerOptions,
 ): UploadRecord {
   checkObjectKey(wanted.key, limits);
   checkSize(source.size, limits);
@@ -128,7 +129,7 @@ function recordOf(
     },
     ...describeSource(source, wanted),
     ...planFor(source.size, wanted.partSize, limits, options),
-    checksum: "none",
+    checksum: options.checksum.kind,
     ...{ order: 0, durability: "memory", attempts: 0, createdAt: now(), updatedAt: now() },
     ...{ state: "queued", remote: { at: "none" } },
   };
@@ -144,11 +145,11 @@ function describeSource(source: Blob, wanted: AddOptions) {
 }
 
 /** An app that names a part size wants parts. */
-function planFor(size: number, partSize: number | undefined, limits: StorageLimits, options: EngineOptions) {
+function planFor(size: number, partSize: number | undefined, limits: StorageLimits, options: WorkerOptions) {
   if (partSize === undefined && size <= Math.min(options.singlePutBytes, limits.maxPartBytes))
     return { method: "single", plan: { size, partSize: size, partCount: 1 } } as const;
   return {
     method: "multipart",
-    plan: planParts(size, partSize ?? partSizeFor(size, limits), limits),
+    plan: planParts(size, partSize ?? partSizeFor(size, options.partSize, null, limits), limits),
   } as const;
 }

@@ -1,5 +1,5 @@
 import { toWire, UploadError } from "../src/core/errors.ts";
-import { isWorthRetrying, retryDelayMs } from "../src/core/retry.ts";
+import { isWorthRetrying, type RetryPolicy, retryDelayMs } from "../src/core/retry.ts";
 import { StorageFault } from "../src/core/storage.ts";
 import type { UploadEvent } from "../src/core/transition.ts";
 import type { Completing, Queued, Uploading } from "../src/core/upload.ts";
@@ -34,7 +34,7 @@ export async function driveUpload(run: UploadRun, context: DriveContext): Promis
           return;
       }
     } catch (error) {
-      await context.apply(run, eventOf(error, run));
+      await context.apply(run, eventOf(error, run, context.retry));
     }
   }
 }
@@ -54,8 +54,10 @@ export async function settleRemote(run: UploadRun, context: DriveContext): Promi
     return undefined;
   } catch (error) {
     run.settleAttempts += 1;
-    const retryable = error instanceof StorageFault && isWorthRetrying(error, run.settleAttempts);
-    if (retryable) return now() + retryDelayMs(run.settleAttempts, random(), error.retryAfterMs);
+    const retryable =
+      error instanceof StorageFault && isWorthRetrying(error, run.settleAttempts, context.retry);
+    if (retryable)
+      return now() + retryDelayMs(run.settleAttempts, random(), error.retryAfterMs, context.retry);
     // Refused for good: the server's clean-up of old multipart uploads is what is left.
     console.warn("backhaul: an upload that has ended could not be aborted at the storage.", error);
     await context.apply(run, { type: "aborted" });
@@ -94,7 +96,7 @@ async function complete(run: UploadRun, record: Completing, context: DriveContex
 }
 
 /** What an error means to the upload. */
-function eventOf(error: unknown, run: UploadRun): UploadEvent {
+function eventOf(error: unknown, run: UploadRun, retry: RetryPolicy): UploadEvent {
   if (error instanceof UploadError) {
     if (error.code === "FILE_LOST")
       return { type: "fault", reason: "file", nextAttemptAt: null, error: toWire(error) };
@@ -102,19 +104,24 @@ function eventOf(error: unknown, run: UploadRun): UploadEvent {
   }
   const fault = error instanceof StorageFault ? error : unexpected(error);
   const attempts = run.record.attempts + 1;
-  if (isWorthRetrying(fault, attempts))
-    return restOf(fault, now() + retryDelayMs(attempts, random(), fault.retryAfterMs));
-  switch (fault.kind) {
+  if (isWorthRetrying(fault, attempts, retry))
+    return restOf(fault, now() + retryDelayMs(attempts, random(), fault.retryAfterMs, retry));
+  switch (isTokenRefused(fault) ? "gone" : fault.kind) {
     case "unauthorized":
       return { type: "fault", reason: "auth", nextAttemptAt: null, error: wireOf(fault) };
     case "gone":
     case "parts":
       run.setbacks += 1;
-      if (run.setbacks <= MAX_SETBACKS) return { type: fault.kind === "gone" ? "gone" : "partsMissing" };
+      if (run.setbacks <= MAX_SETBACKS) return { type: fault.kind === "parts" ? "partsMissing" : "gone" };
       return { type: "fail", error: wireOf(fault) };
     default:
       return { type: "fail", error: wireOf(fault) };
   }
+}
+
+/** Too old, or of a secret that the server no longer has. What was sent is out of reach then, but the file is still here. */
+function isTokenRefused({ code }: StorageFault): boolean {
+  return code === "TOKEN_EXPIRED" || code === "TOKEN_INVALID";
 }
 
 function restOf(fault: StorageFault, until: number): UploadEvent {

@@ -1,18 +1,20 @@
 import { toWire, UploadError } from "../src/core/errors.ts";
-import type { EngineOptions } from "../src/core/options.ts";
 import { partsOf, type Run } from "../src/core/plan-runs.ts";
 import { compareTurns } from "../src/core/schedule.ts";
 import type { Lane, WireSnapshot } from "../src/core/snapshot.ts";
 import type { PartReceipt, UploadStorage } from "../src/core/storage.ts";
+import type { TraceStep } from "../src/core/trace.ts";
 import type { UploadEvent } from "../src/core/transition.ts";
 import { isActive, isFinal, needsBytes, owesAbort, type UploadRecord } from "../src/core/upload.ts";
 import type { ListMark, Parcel, ScopedName, UploadList } from "../src/protocol.ts";
+import { md5, noChecksum } from "./checksums.ts";
 import { after, every, now } from "./clock.ts";
 import { type DriveContext, driveUpload, settleRemote } from "./drive-upload.ts";
-import { PartSlots } from "./part-slots.ts";
+import { PartPace } from "./part-pace.ts";
 import { Publisher } from "./publisher.ts";
 import { UploadRun } from "./upload-run.ts";
 import type { UploadStore } from "./upload-store.ts";
+import type { WorkerOptions } from "./worker-options.ts";
 
 /** Estimates of moving uploads are published this often, whether or not S3 has confirmed something. */
 const ESTIMATE_EVERY_MS = 500;
@@ -36,13 +38,22 @@ export class Engine {
   #idleWaiters: (() => void)[] = [];
   #undoTimer = () => {};
 
-  private constructor(store: UploadStore, storage: UploadStorage, options: EngineOptions, name: ScopedName) {
+  private constructor(store: UploadStore, storage: UploadStorage, options: WorkerOptions, name: ScopedName) {
+    const { checksum, retry, stallMs } = options;
+    const trace = (step: TraceStep) => options.trace({ at: now(), ...step });
     this.#store = store;
     this.#publisher = new Publisher(name, (id) => this.#visible(id)?.snapshot());
     this.#context = {
       store,
       storage,
-      slots: new PartSlots<UploadRecord>(options.parallelParts, compareTurns),
+      pace: new PartPace<UploadRecord>({
+        ...{ capacity: options.parallelParts, perUpload: options.parallelPartsPerUpload },
+        compare: compareTurns,
+        onChange: (parts) => trace({ type: "parallel", parts }),
+      }),
+      ...{ retry, stallMs, trace },
+      // An upload that an earlier version of the app's worker has begun may have another one.
+      algorithmOf: (kind) => [checksum, md5, noChecksum].find((algorithm) => algorithm.kind === kind),
       onProgress: (run, partNumbers) => {
         this.#publisher.touch(run.id);
         this.#publisher.partsDone(run.id, partNumbers);
@@ -82,7 +93,7 @@ export class Engine {
   static async start(
     store: UploadStore,
     storage: UploadStorage,
-    options: EngineOptions,
+    options: WorkerOptions,
     name: ScopedName,
   ): Promise<Engine> {
     const engine = new Engine(store, storage, options, name);
@@ -258,8 +269,7 @@ export class Engine {
         (part) => part <= ledger.plan.partCount && !ledger.isDone(part) && !ledger.flyingParts.has(part),
       );
       await this.#store.claimParts(uploadId, run.record.remote.token, doubtful);
-      for (const partNumber of doubtful)
-        if (!ledger.isDone(partNumber)) ledger.doubt(partNumber, ledger.attemptsOf(partNumber), now());
+      for (const partNumber of doubtful) if (!ledger.isDone(partNumber)) ledger.doubt(partNumber, now());
     }
     this.#look();
   }

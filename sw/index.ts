@@ -1,9 +1,11 @@
 import { expose } from "comlink";
 import { clientsClaim } from "workbox-core";
-import { UploadError } from "../src/core/errors.ts";
 import { S3_LIMITS, type StorageLimits } from "../src/core/limits.ts";
-import { ENGINE_DEFAULTS, type EngineOptions } from "../src/core/options.ts";
+import type { EngineOptions } from "../src/core/options.ts";
+import type { PartSizing } from "../src/core/part-size.ts";
+import type { RetryPolicy } from "../src/core/retry.ts";
 import type { UploadStorage } from "../src/core/storage.ts";
+import type { Trace, TraceEvent } from "../src/core/trace.ts";
 import { PROTOCOL_VERSION, type ScopedName } from "../src/protocol.ts";
 import { createWorkerApi } from "./api.ts";
 import type { BrowserLane } from "./browser-lane.ts";
@@ -13,13 +15,22 @@ import { openIdbStore } from "./idb-store.ts";
 import { keepAlive, tellPages } from "./keepalive.ts";
 import { Lifecycle } from "./lifecycle.ts";
 import { createMessageHandler } from "./messages.ts";
+import { checkOptions, type GivenOptions } from "./worker-options.ts";
 
+export {
+  type ChecksumAlgorithm,
+  crc32c,
+  crc64nvme,
+  md5,
+  noChecksum,
+  sha256,
+} from "./checksums.ts";
 export { type HttpStorageOptions, httpStorage } from "./http-storage.ts";
-export type { EngineOptions, StorageLimits, UploadStorage };
+export type { EngineOptions, PartSizing, RetryPolicy, StorageLimits, Trace, TraceEvent, UploadStorage };
 
 declare const self: ServiceWorkerGlobalScope;
 
-export interface ServeUploadsOptions extends Partial<EngineOptions> {
+export interface ServeUploadsOptions extends GivenOptions {
   /** How objects get into S3: `httpStorage({ endpoint })`. */
   readonly storage: UploadStorage & {
     setAuth?(headers: Readonly<Record<string, string>>): void;
@@ -38,7 +49,7 @@ export interface ServeUploadsOptions extends Partial<EngineOptions> {
  * @throws {UploadError} `OPTION_INVALID`
  */
 export function serveUploads({ storage, limits, claimClients = true, ...rest }: ServeUploadsOptions): void {
-  const options = checkOptions({ ...ENGINE_DEFAULTS, ...rest });
+  const options = checkOptions(rest);
   // Several apps may share an origin; each has its own scope.
   const name: ScopedName = `backhaul:${self.registration.scope}`;
   if (claimClients) clientsClaim();
@@ -121,13 +132,4 @@ export function serveUploads({ storage, limits, claimClients = true, ...rest }: 
 interface Uploader {
   readonly engine: Engine;
   readonly lane: BrowserLane;
-}
-
-function checkOptions(options: EngineOptions): EngineOptions {
-  const { parallelParts, singlePutBytes } = options;
-  if (!Number.isInteger(parallelParts) || parallelParts < 1 || parallelParts > 64)
-    throw new UploadError("OPTION_INVALID", `parallelParts is ${parallelParts}, not 1 to 64`);
-  if (!Number.isSafeInteger(singlePutBytes) || singlePutBytes < 0)
-    throw new UploadError("OPTION_INVALID", `singlePutBytes is ${singlePutBytes}, not a number of bytes`);
-  return options;
 }

@@ -1,35 +1,53 @@
+import type { ChecksumKind } from "../src/core/checksum.ts";
 import { UploadError } from "../src/core/errors.ts";
-import { classifyPut } from "../src/core/outcome.ts";
-import { partRange } from "../src/core/plan-parts.ts";
-import { isWorthRetrying, putTimeoutMs, retryDelayMs } from "../src/core/retry.ts";
+import { partBytes } from "../src/core/plan-parts.ts";
+import { isWorthRetrying, type RetryPolicy, retryDelayMs } from "../src/core/retry.ts";
 import { type PartReceipt, StorageFault, type UploadStorage } from "../src/core/storage.ts";
+import type { TraceStep } from "../src/core/trace.ts";
 import type { Uploading, UploadRecord } from "../src/core/upload.ts";
+import { type ChecksumAlgorithm, hexOf } from "./checksums.ts";
 import { now, random, sleep } from "./clock.ts";
-import type { PartSlots } from "./part-slots.ts";
-import { Signatures } from "./signatures.ts";
-import { putPart } from "./transport.ts";
+import { lookUpParts } from "./look-up-parts.ts";
+import { type Delivery, PartDelivery } from "./part-delivery.ts";
+import type { PartPace } from "./part-pace.ts";
+import type { Slot } from "./part-slots.ts";
 import type { UploadRun } from "./upload-run.ts";
 import type { UploadStore } from "./upload-store.ts";
 
 export interface SendContext {
   readonly store: UploadStore;
   readonly storage: UploadStorage;
-  readonly slots: PartSlots<UploadRecord>;
+  readonly pace: PartPace<UploadRecord>;
+  readonly retry: RetryPolicy;
+  /** Milliseconds after which a part that does not move is tried again. */
+  readonly stallMs: number;
+  /** Undefined if this worker does not have it. */
+  readonly algorithmOf: (kind: ChecksumKind) => ChecksumAlgorithm | undefined;
   /** S3 confirmed these parts. */
   readonly onProgress: (run: UploadRun, partNumbers: readonly number[]) => void;
+  readonly trace: (step: TraceStep) => void;
 }
 
-/** How the sending ended, other than by an error. `rest`: nothing can be done for it before `until`. */
+/** How the sending ended, other than by an error. */
 export type SendEnd =
+  /** Every part, and each compared. */
   | { readonly type: "sent" }
-  | { readonly type: "halted" }
+  /** It was taken away; or what others have sent must be sent again. */
+  | { readonly type: "unfinished" }
+  /** Nothing can be done for it before `until`. */
   | { readonly type: "rest"; readonly until: number; readonly fault: StorageFault };
 
+/** New signatures that S3 may refuse in a row before the part is denied. */
+const MAX_REFUSALS = 2;
+/** From this fault of the network on, with the app's server answering in between, it is S3 that can't be reached. */
+const UNREACHABLE_AFTER = 3;
+
 /**
- * Sends every part that S3 doesn't have, as many at once as there are slots, and looks up those in doubt.
+ * Sends every part that S3 doesn't have, as many at once as there are places, looks up those in doubt, and compares what
+ * others have sent.
  *
  * @throws {StorageFault} `unauthorized`, `gone`, `hopeless`, or a fault of the app's server
- * @throws {UploadError} `FILE_LOST`
+ * @throws {UploadError} `FILE_LOST`, `SOURCE_CHANGED`, `CHECKSUM_UNAVAILABLE`
  */
 export async function sendParts(
   run: UploadRun,
@@ -37,31 +55,47 @@ export async function sendParts(
   bytes: Blob,
   context: SendContext,
 ): Promise<SendEnd> {
-  return new PartSender(run, record, bytes, context).send();
+  const algorithm = context.algorithmOf(record.checksum);
+  if (!algorithm) throw new UploadError("CHECKSUM_UNAVAILABLE", record.checksum);
+  return new PartSender(run, record, bytes, algorithm, context).send();
 }
 
 class PartSender {
   readonly #run: UploadRun;
   readonly #record: Uploading;
-  readonly #bytes: Blob;
+  readonly #algorithm: ChecksumAlgorithm;
   readonly #context: SendContext;
-  readonly #signatures: Signatures;
+  readonly #delivery: PartDelivery;
   readonly #stop = new AbortController();
   readonly #signal: AbortSignal;
   readonly #underWay = new Set<Promise<void>>();
+  /** Signatures that S3 has refused in a row, by part. */
+  readonly #refusals = new Map<number, number>();
+  /** What S3 answered to a PUT, where its ETag is not the bytes' MD5. The look-up tells whether it is so in S3. */
+  readonly #odd = new Map<number, PartReceipt>();
   #failure: { readonly error: unknown } | undefined;
   #isLookingUp = false;
   /** After a fault nothing new is sent until its retry is due, or a success shows that the way is open. */
   #restUntil = 0;
   #lastFault: StorageFault | undefined;
 
-  constructor(run: UploadRun, record: Uploading, bytes: Blob, context: SendContext) {
+  constructor(
+    run: UploadRun,
+    record: Uploading,
+    bytes: Blob,
+    algorithm: ChecksumAlgorithm,
+    context: SendContext,
+  ) {
     this.#run = run;
     this.#record = record;
-    this.#bytes = bytes;
+    this.#algorithm = algorithm;
     this.#context = context;
-    this.#signatures = new Signatures(context.storage, record.remote.token);
     this.#signal = AbortSignal.any([run.signal, this.#stop.signal]);
+    this.#delivery = new PartDelivery({
+      ...{ record, bytes, algorithm, signal: this.#signal },
+      ...{ storage: context.storage, stallMs: context.stallMs },
+      claim: (partNumber) => context.store.claimParts(run.id, record.remote.token, [partNumber]),
+    });
   }
 
   async send(): Promise<SendEnd> {
@@ -73,13 +107,13 @@ class PartSender {
     while (!this.#failure && !this.#signal.aborted && !ledger.isComplete) {
       if (this.#startLookUp()) continue;
       if (!this.#isResting && ledger.hasPending) await this.#startPart();
-      else if (this.#underWay.size > 0) await this.#somethingSettles();
+      else if (this.#underWay.size > 0 || !this.#lastFault) await this.#somethingSettles();
       else break;
     }
     await Promise.all(this.#underWay);
     if (this.#failure) throw this.#failure.error;
-    if (ledger.isComplete) return { type: "sent" };
-    if (this.#signal.aborted || !this.#lastFault) return { type: "halted" };
+    if (ledger.isComplete && (await this.#isAsSent())) return { type: "sent" };
+    if (ledger.isComplete || this.#signal.aborted || !this.#lastFault) return { type: "unfinished" };
     const until = this.#isResting ? this.#restUntil : (ledger.nextDoubtAt ?? now());
     return { type: "rest", until, fault: this.#lastFault };
   }
@@ -103,12 +137,12 @@ class PartSender {
   }
 
   async #startPart(): Promise<void> {
-    const release = await this.#context.slots.acquire(this.#record, this.#signal);
-    if (!release) return;
+    const slot = await this.#context.pace.acquire(this.#record, this.#signal);
+    if (!slot) return;
     const partNumber =
       this.#failure || this.#signal.aborted || this.#isResting ? undefined : this.#run.ledger.take();
-    if (partNumber === undefined) release();
-    else this.#watch(this.#sendPart(partNumber).finally(release));
+    if (partNumber === undefined) slot.release();
+    else this.#watch(this.#sendPart(partNumber, slot).finally(() => slot.release()));
   }
 
   #watch(task: Promise<void>): void {
@@ -130,57 +164,94 @@ class PartSender {
       return;
     }
     const timer = new AbortController();
-    await Promise.race([...this.#underWay, sleep(Math.max(next - now(), 0), timer.signal)]);
+    const signal = AbortSignal.any([this.#signal, timer.signal]);
+    await Promise.race([...this.#underWay, sleep(Math.max(next - now(), 0), signal)]);
     timer.abort();
   }
 
-  async #sendPart(partNumber: number): Promise<void> {
+  async #sendPart(partNumber: number, slot: Slot): Promise<void> {
     const { ledger } = this.#run;
-    const { store } = this.#context;
-    const { token } = this.#record.remote;
+    const { pace } = this.#context;
+    const startedAt = now();
+    const speed = ledger.attemptsOf(partNumber) > 0 ? null : pace.partSpeed;
     try {
-      const signed = await this.#signatures.get(partNumber, () => ledger.upcoming(63));
-      if (this.#signal.aborted || !(await store.claimParts(this.#run.id, token, [partNumber])))
-        return ledger.giveBack(partNumber);
-
-      const { start, end } = partRange(this.#record.plan, partNumber);
-      // Untyped: with a type the browser sends a Content-Type that was not signed, which AWS and Ceph 20 refuse.
-      const body = this.#bytes.slice(start, end);
-      const answer = await this.#put(signed, body, partNumber);
-      if (!answer) return;
-      const outcome = classifyPut(answer);
-      if (outcome instanceof StorageFault) return this.#afterFault(partNumber, outcome);
-      if (outcome.kind === "signature") return this.#afterRefusal(partNumber, answer.status, answer.s3Code);
-      if (answer.etag === null) return this.#afterFault(partNumber, this.#etagHidden());
-      await this.#isStored([{ partNumber, etag: answer.etag, checksum: null }]);
+      const delivery = await this.#delivery.send(partNumber, speed, () => ledger.upcoming(63));
+      const isOdd = delivery.type === "storedOddly";
+      if (delivery.type === "stored" || (isOdd && this.#run.etagsAreOpaque)) {
+        const bytes = partBytes(ledger.plan, partNumber);
+        const endedAt = now();
+        pace.arrived({ bytes, startedAt, endedAt, wasFull: slot.isFull });
+        this.#trace({ type: "partSent", id: this.#run.id, partNumber, bytes, ms: endedAt - startedAt });
+        await this.#isStored([delivery.receipt]);
+      } else this.#afterTry(partNumber, delivery);
     } catch (error) {
       if (ledger.flyingParts.has(partNumber)) ledger.giveBack(partNumber);
       throw error;
     }
   }
 
-  async #put(signed: Parameters<typeof putPart>[0], body: Blob, partNumber: number) {
-    try {
-      return await putPart(signed, body, { signal: this.#signal, timeoutMs: putTimeoutMs(body.size) });
-    } catch (error) {
-      const { ledger } = this.#run;
-      if (this.#signal.aborted) ledger.doubt(partNumber, ledger.attemptsOf(partNumber), now());
-      else if (!(await isReadable(body))) throw new UploadError("FILE_LOST", undefined, { cause: error });
-      else if (error instanceof StorageFault) this.#afterFault(partNumber, error);
-      else throw error;
-      return undefined;
+  #afterTry(partNumber: number, delivery: Exclude<Delivery, { type: "stored" }>): void {
+    const { ledger } = this.#run;
+    switch (delivery.type) {
+      case "unclaimed":
+        ledger.giveBack(partNumber);
+        break;
+      case "brokenOff":
+        ledger.doubt(partNumber, now());
+        break;
+      case "refused":
+        this.#afterRefusal(partNumber, delivery.detail);
+        break;
+      case "fault":
+        this.#afterFault(partNumber, delivery.fault);
+        break;
+      case "storedOddly":
+        this.#afterOddReceipt(delivery.receipt);
+        break;
+      default:
+        delivery satisfies never;
     }
   }
 
-  #afterFault(partNumber: number, fault: StorageFault): void {
+  #afterFault(partNumber: number, given: StorageFault): void {
     const { ledger } = this.#run;
+    const { pace, retry } = this.#context;
     const attempts = ledger.attemptsOf(partNumber) + 1;
-    // An expired signature looks like a network fault where the engine's 403 has no CORS headers.
-    this.#signatures.drop(partNumber);
-    const until = now() + retryDelayMs(attempts, random(), fault.retryAfterMs);
-    ledger.doubt(partNumber, attempts, until);
-    if (!isWorthRetrying(fault, attempts)) throw fault;
+    // Between two tries the app's server was asked what S3 has, and has answered.
+    const isUnreachable = given.code === "NETWORK" && attempts >= UNREACHABLE_AFTER && navigator.onLine;
+    const fault = isUnreachable
+      ? new StorageFault("network", "STORAGE_UNREACHABLE", { cause: given })
+      : given;
+    pace.failed(fault);
+    const until = now() + retryDelayMs(attempts, random(), fault.retryAfterMs, retry);
+    this.#doubt(partNumber, until, fault);
+    if (!isWorthRetrying(fault, attempts, retry)) throw fault;
     this.#restAfter(fault, until);
+  }
+
+  #afterRefusal(partNumber: number, detail: string): void {
+    const refusals = (this.#refusals.get(partNumber) ?? 0) + 1;
+    this.#refusals.set(partNumber, refusals);
+    const fault = new StorageFault("hopeless", "FORBIDDEN", { detail });
+    this.#doubt(partNumber, now(), fault);
+    if (refusals > MAX_REFUSALS) throw fault;
+  }
+
+  #afterOddReceipt(receipt: PartReceipt): void {
+    const { ledger } = this.#run;
+    const { partNumber, etag } = receipt;
+    this.#odd.set(partNumber, receipt);
+    const fault = new StorageFault("busy", "BAD_DIGEST", { detail: `its ETag is ${etag}` });
+    this.#doubt(partNumber, now(), fault);
+    if (!isWorthRetrying(fault, ledger.attemptsOf(partNumber), this.#context.retry)) throw fault;
+  }
+
+  #doubt(partNumber: number, until: number, { code, detail = "" }: StorageFault): void {
+    const { id, ledger } = this.#run;
+    ledger.doubt(partNumber, until, { code, detail });
+    const attempts = ledger.attemptsOf(partNumber);
+    this.#run.faults += 1;
+    this.#trace({ type: "partFailed", id, partNumber, attempts, code, detail });
   }
 
   #restAfter(fault: StorageFault, until: number): void {
@@ -188,49 +259,82 @@ class PartSender {
     this.#lastFault = fault;
   }
 
-  #afterRefusal(partNumber: number, status: number, s3Code: string | undefined): void {
-    const { ledger } = this.#run;
-    const attempts = ledger.attemptsOf(partNumber) + 1;
-    this.#signatures.drop(partNumber);
-    ledger.doubt(partNumber, attempts, now());
-    if (attempts > 2)
-      throw new StorageFault("hopeless", "FORBIDDEN", { detail: `${status} ${s3Code ?? ""}`.trim() });
-  }
-
-  #etagHidden(): StorageFault {
-    console.warn("backhaul: a PUT was answered without an ETag. Do the bucket's CORS rules expose it?");
-    return new StorageFault("busy", "STORAGE_RESPONSE_INVALID", { detail: "no ETag" });
-  }
-
   /** Asks S3 which of these parts it has. What it hasn't is pending again. */
   async #lookUp(partNumbers: readonly number[]): Promise<void> {
-    const { ledger } = this.#run;
-    const { store, storage } = this.#context;
+    const { id, ledger } = this.#run;
+    const { store, storage, retry } = this.#context;
     const { token } = this.#record.remote;
     const missing = new Set(partNumbers);
-    const highest = Math.max(...partNumbers);
     try {
-      for (let after: number | null = Math.min(...partNumbers) - 1; after !== null && after < highest; ) {
-        const page = await storage.uploadedParts(token, after);
-        const found = page.parts.filter((part) => missing.has(part.partNumber) && ledger.matches(part));
-        await this.#isStored(found.map(({ size: _, ...receipt }) => receipt));
-        for (const { partNumber } of found) missing.delete(partNumber);
-        if (page.next !== null && page.next <= after)
-          throw new StorageFault("busy", "SERVER_RESPONSE_INVALID", {
-            detail: "the list of parts does not advance",
-          });
-        after = page.next;
+      for await (const page of lookUpParts(storage, token, partNumbers)) {
+        const found = page.filter((part) => ledger.matches(part));
+        const receipts = found.flatMap(({ partNumber, etag }) => this.#receiptOf(partNumber, etag) ?? []);
+        await this.#isStored(receipts);
+        for (const { partNumber } of receipts) missing.delete(partNumber);
       }
+      this.#trace({
+        ...{ type: "lookedUp", id },
+        ...{ asked: partNumbers.length, found: partNumbers.length - missing.size },
+      });
       await store.unclaimParts(this.#run.id, token, [...missing]);
     } catch (error) {
-      if (!(error instanceof StorageFault) || !isWorthRetrying(error, this.#record.attempts + 1)) throw error;
+      const attempts = this.#record.attempts + 1;
+      if (!(error instanceof StorageFault) || !isWorthRetrying(error, attempts, retry)) throw error;
       // Others may still be on their way; the look-up is repeated with those that are in doubt by then.
-      const until = now() + retryDelayMs(this.#record.attempts + 1, random(), error.retryAfterMs);
-      for (const partNumber of missing) ledger.doubt(partNumber, ledger.attemptsOf(partNumber), until);
+      const until = now() + retryDelayMs(attempts, random(), error.retryAfterMs, retry);
+      for (const partNumber of missing) ledger.doubt(partNumber, until);
       this.#restAfter(error, until);
       return;
     }
     for (const partNumber of missing) ledger.giveBack(partNumber);
+  }
+
+  /** What a part that S3 lists counts for; undefined if it is not the one that was sent. */
+  #receiptOf(partNumber: number, etag: string): PartReceipt | undefined {
+    const odd = this.#odd.get(partNumber);
+    this.#odd.delete(partNumber);
+    if (!odd) return { partNumber, etag, checksum: null };
+    // S3 has checked the digest when it took the part, so an ETag that both answers agree on is one of SSE-KMS.
+    if (etag === odd.etag) this.#run.etagsAreOpaque = true;
+    else if (odd.checksum === null || etag !== hexOf(odd.checksum)) return undefined;
+    return { ...odd, etag };
+  }
+
+  /**
+   * Compares what S3 holds of the parts that nobody here has hashed: those that the browser's own transfers have sent, or a
+   * worker that died before the answer. What differs is pending again.
+   */
+  async #isAsSent(): Promise<boolean> {
+    const { id, ledger, signal } = this.#run;
+    const { kind } = this.#algorithm;
+    const unverified = kind === "none" ? [] : ledger.unverified();
+    if (unverified.length === 0) return true;
+    const held = await this.#checksumsHeld(unverified);
+    for (const receipt of unverified) {
+      const { partNumber } = receipt;
+      if (signal.aborted) return false;
+      const checksum = (await this.#delivery.digestOf(partNumber)) ?? "";
+      if (held.get(partNumber) === (kind === "md5" ? hexOf(checksum) : checksum)) {
+        await this.#isStored([{ ...receipt, checksum }]);
+        continue;
+      }
+      this.#trace({ type: "partDamaged", id, partNumber });
+      await this.#context.store.unclaimParts(id, this.#record.remote.token, [partNumber]);
+      ledger.retract(partNumber);
+    }
+    return ledger.isComplete;
+  }
+
+  /** What S3 says of these parts' bytes: the ETag, or the checksum that it keeps. */
+  async #checksumsHeld(receipts: readonly PartReceipt[]): Promise<ReadonlyMap<number, string>> {
+    if (this.#algorithm.kind === "md5")
+      return new Map(receipts.map(({ partNumber, etag }) => [partNumber, etag]));
+    const held = new Map<number, string>();
+    const { storage } = this.#context;
+    const partNumbers = receipts.map(({ partNumber }) => partNumber);
+    for await (const page of lookUpParts(storage, this.#record.remote.token, partNumbers))
+      for (const { partNumber, checksum } of page) if (checksum) held.set(partNumber, checksum);
+    return held;
   }
 
   async #isStored(parts: readonly PartReceipt[]): Promise<void> {
@@ -238,7 +342,8 @@ class PartSender {
     // First here, so that a halt while the receipt is written leaves nothing in doubt that isn't.
     for (const receipt of parts) {
       this.#run.partDone(receipt);
-      this.#signatures.drop(receipt.partNumber);
+      this.#delivery.arrived(receipt.partNumber);
+      this.#refusals.delete(receipt.partNumber);
     }
     this.#restUntil = 0;
     await this.#context.store.partsDone(this.#run.id, this.#record.remote.token, parts);
@@ -247,14 +352,8 @@ class PartSender {
       parts.map(({ partNumber }) => partNumber),
     );
   }
-}
 
-/** Whether a failed `fetch` was the file's fault: browsers report an unreadable body like a broken network. */
-async function isReadable(body: Blob): Promise<boolean> {
-  try {
-    await body.slice(0, 1).arrayBuffer();
-    return true;
-  } catch {
-    return false;
+  #trace(step: TraceStep): void {
+    this.#context.trace(step);
   }
 }

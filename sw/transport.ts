@@ -9,6 +9,13 @@ export interface PutAnswer extends AnswerHead {
   readonly etag: string | null;
 }
 
+export interface PutOptions {
+  /** Beside the signed ones. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly signal: AbortSignal;
+  readonly timeoutMs: number;
+}
+
 /**
  * Sends one part.
  *
@@ -17,13 +24,13 @@ export interface PutAnswer extends AnswerHead {
 export async function putPart(
   signed: SignedPart,
   body: Blob,
-  { signal, timeoutMs }: { signal: AbortSignal; timeoutMs: number },
+  { headers, signal, timeoutMs }: PutOptions,
 ): Promise<PutAnswer> {
   return withAnswer(
     signed.url,
     {
       method: "PUT",
-      headers: signed.headers,
+      headers: { ...signed.headers, ...headers },
       body,
       // The signature is all the authority that goes along.
       credentials: "omit",
@@ -72,7 +79,8 @@ async function withAnswer<T>(
   try {
     return await read(await fetch(url, { ...init, cache: "no-store" }));
   } catch (cause) {
-    throw new StorageFault("network", "NETWORK", { cause });
+    const isTimeout = cause instanceof DOMException && cause.name === "TimeoutError";
+    throw new StorageFault("network", isTimeout ? "STALLED" : "NETWORK", { cause });
   }
 }
 

@@ -15,6 +15,10 @@ export class UploadRun {
   driving: Promise<void> | undefined;
   /** Times that S3 took back what it had confirmed: the open upload, or parts of it. */
   setbacks = 0;
+  /** Faults of parts in this worker's life. */
+  faults = 0;
+  /** S3's ETags are not MD5s (SSE-KMS), as its answers and its list agree. */
+  etagsAreOpaque = false;
   lane: Lane = "worker";
   /** Called when parts were confirmed by another way than its driver's own sending. */
   onConfirmed = () => {};
@@ -59,6 +63,6 @@ export class UploadRun {
   }
 
   snapshot(): WireSnapshot {
-    return takeSnapshot(this.record, this.ledger, this.#progress, this.lane, now());
+    return takeSnapshot(this, this.#progress, now());
   }
 }

@@ -37,6 +37,13 @@ const MESSAGES: Readonly<Record<UploadErrorCode, string>> = {
   SERVER_RESPONSE_INVALID:
     "The upload server's answer is not what it should be. Check the endpoint's URL and the server's version.",
   SERVER_ERROR: "The upload server or the storage has a problem at the moment. It is tried again.",
+  SLOW_DOWN: "The storage asks for fewer requests at the moment. It is tried again, with fewer at once.",
+  STALLED: "A part did not get through in the time that a slow link needs. It is sent again.",
+  BAD_DIGEST: "A part was damaged on its way, as the storage has noticed. It is sent again.",
+  STORAGE_UNREACHABLE:
+    "The upload server answers, but the storage can't be reached or refuses without saying so. Check the bucket's CORS rules, and whether this network lets requests to it pass. It is tried again.",
+  CHECKSUM_UNAVAILABLE:
+    "This worker does not know the checksum that the upload was begun with. Serve it with that one until no such upload is left.",
   INTERNAL: "Something unexpected went wrong inside the uploader. It is tried again; please report it.",
   NETWORK: "The network can't be reached at the moment. It is tried again.",
 };

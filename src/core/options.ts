@@ -1,3 +1,7 @@
+import { MIB } from "./limits.ts";
+import type { PartSizing } from "./part-size.ts";
+import { RETRY_POLICY, type RetryPolicy } from "./retry.ts";
+
 /**
  * Who may move an upload's bytes. "auto": the worker, and the browser's own transfers once no page is left. "browser": those
  * at once, with their own place in the browser's user interface. "worker": never those.
@@ -22,14 +26,29 @@ export interface AddOptions {
 
 /** How the engine works. */
 export interface EngineOptions {
-  /** Parts on their way at once, over all uploads; 1 to 64. @default 4 */
+  /**
+   * The most parts on their way at once, over all uploads; 1 to 64. How many really go is found out: as many as make it
+   * faster, and as the storage takes. Browsers open 6 connections to an origin over HTTP/1.1; 10 are worth trying over HTTP/2.
+   * @default 6
+   */
   readonly parallelParts: number;
+  /** The most parts of one upload on their way at once; 1 to 64. @default 6 */
+  readonly parallelPartsPerUpload: number;
   /** Files of at most this many bytes go in a single PUT; 0 for never. @default 16 MiB */
   readonly singlePutBytes: number;
+  /** How files are cut where `add` does not say. @default { strategy: "bySize" } */
+  readonly partSize: PartSizing;
+  /** When to try again, and when to give up. */
+  readonly retry: RetryPolicy;
+  /** A part that moves no byte for this long is tried again, in milliseconds; the more bytes it has the more time it gets. @default 60,000 */
+  readonly stallMs: number;
 }
 
 export const ENGINE_DEFAULTS = {
-  // Measured on loopback, 4 reach the ceiling; browsers open 6 connections to an origin over HTTP/1.1.
-  parallelParts: 4,
-  singlePutBytes: 16 * 1024 * 1024,
+  parallelParts: 6,
+  parallelPartsPerUpload: 6,
+  singlePutBytes: 16 * MIB,
+  partSize: { strategy: "bySize" },
+  retry: RETRY_POLICY,
+  stallMs: 60_000,
 } as const satisfies EngineOptions;

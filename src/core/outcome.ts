@@ -15,23 +15,35 @@ export type PutOutcome = { readonly kind: "stored" } | { readonly kind: "signatu
  * What S3's answer to a PUT of bytes means.
  * Codes: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
  */
-export function classifyPut({ status, s3Code, retryAfterMs }: AnswerHead): PutOutcome {
-  const detail = s3Code ? `${status} ${s3Code}` : String(status);
-  const busy = () =>
-    new StorageFault("busy", "SERVER_ERROR", {
-      detail,
-      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
-    });
-
+export function classifyPut({ status, s3Code = "", retryAfterMs }: AnswerHead): PutOutcome {
+  const details = {
+    detail: `${status} ${s3Code}`.trim(),
+    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+  };
   if (status >= 200 && status < 300) return { kind: "stored" };
   // Expired, of a skewed clock, of rotated credentials, or truly denied: the next signature tells which.
-  if (status === 401 || status === 403 || s3Code === "ExpiredToken") return { kind: "signature" };
-  if (s3Code === "NoSuchUpload") return new StorageFault("gone", "UPLOAD_GONE", { detail });
-  // The body was damaged or cut short on its way.
-  if (s3Code === "BadDigest" || s3Code === "IncompleteBody" || s3Code === "RequestTimeout") return busy();
-  if (isBusyStatus(status)) return busy();
-  return new StorageFault("hopeless", "FORBIDDEN", { detail });
+  if (status === 401 || status === 403 || EXPIRED.has(s3Code)) return { kind: "signature" };
+  // Ceph says NoSuchKey of the upload, too.
+  if (status === 404 && s3Code !== "NoSuchBucket") return new StorageFault("gone", "UPLOAD_GONE", details);
+  if (DAMAGED.has(s3Code)) return new StorageFault("busy", "BAD_DIGEST", details);
+  if (status === 429 || status === 503 || THROTTLED.has(s3Code))
+    return new StorageFault("busy", "SLOW_DOWN", details);
+  if (isBusyStatus(status) || BROKEN_OFF.has(s3Code))
+    return new StorageFault("busy", "SERVER_ERROR", details);
+  if (s3Code === "EntityTooLarge") return new StorageFault("hopeless", "FILE_TOO_LARGE", details);
+  return new StorageFault("hopeless", "FORBIDDEN", details);
 }
+
+// Temporary credentials have ended.
+const EXPIRED: ReadonlySet<string> = new Set(["ExpiredToken", "InvalidToken", "TokenRefreshRequired"]);
+const DAMAGED: ReadonlySet<string> = new Set(["BadDigest", "XAmzContentChecksumMismatch"]);
+const THROTTLED: ReadonlySet<string> = new Set([
+  "SlowDown",
+  "Throttling",
+  "TooManyRequests",
+  "RequestLimitExceeded",
+]);
+const BROKEN_OFF: ReadonlySet<string> = new Set(["IncompleteBody", "RequestTimeout", "OperationAborted"]);
 
 /** What the app's server says by a status alone, when its body says nothing. */
 export function classifyStatus({ status, retryAfterMs }: AnswerHead): StorageFault {
@@ -39,7 +51,7 @@ export function classifyStatus({ status, retryAfterMs }: AnswerHead): StorageFau
   if (status === 401) return new StorageFault("unauthorized", "UNAUTHORIZED", { detail });
   if (status === 403) return new StorageFault("hopeless", "FORBIDDEN", { detail });
   if (isBusyStatus(status))
-    return new StorageFault("busy", "SERVER_ERROR", {
+    return new StorageFault("busy", status === 429 || status === 503 ? "SLOW_DOWN" : "SERVER_ERROR", {
       detail,
       ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
     });

@@ -1,3 +1,4 @@
+import type { UploadErrorWire } from "./errors.ts";
 import { type PartPlan, partBytes } from "./plan-parts.ts";
 import type { PartReceipt, UploadedPart } from "./storage.ts";
 import type { PartRecord } from "./upload.ts";
@@ -18,8 +19,8 @@ export class PartLedger {
   readonly #doubtful = new Map<number, Doubt>();
   /** Parts to send again, before `#cursor` goes on. */
   readonly #returned = new Set<number>();
-  /** Faults in a row of parts that are pending or flying again. */
-  readonly #attempts = new Map<number, number>();
+  /** Of parts that are pending or flying again after faults. */
+  readonly #troubles = new Map<number, Trouble>();
   #cursor = 1;
   #doneParts = 0;
   #doneBytes = 0;
@@ -29,7 +30,7 @@ export class PartLedger {
     for (const row of rows) {
       if (row.partNumber > plan.partCount) continue;
       if (row.state === "done") this.done(row);
-      else this.#doubtful.set(row.partNumber, { attempts: 0, dueAt: 0 });
+      else this.#doubtful.set(row.partNumber, { attempts: 0, error: null, dueAt: 0 });
     }
   }
 
@@ -91,17 +92,32 @@ export class PartLedger {
     this.#receipts[partNumber - 1] = { partNumber, etag, checksum };
   }
 
-  /** Its PUT had no clear end. It is looked up from `dueAt` on (milliseconds since 1970). */
-  doubt(partNumber: number, attempts: number, dueAt: number): void {
+  /**
+   * Its PUT had no clear end, or a fault. It is looked up from `dueAt` on (milliseconds since 1970).
+   *
+   * @param error null if nothing went wrong but that it was broken off
+   */
+  doubt(partNumber: number, dueAt: number, error: UploadErrorWire | null = null): void {
+    const before = this.#troubleOf(partNumber);
     this.#leave(partNumber);
     // Another way of sending it has succeeded meanwhile.
     if (this.isDone(partNumber)) return;
-    this.#doubtful.set(partNumber, { attempts, dueAt });
+    const trouble = error ? { attempts: before.attempts + 1, error } : before;
+    this.#doubtful.set(partNumber, { ...trouble, dueAt });
   }
 
   /** Faults in a row that this part has had. */
   attemptsOf(partNumber: number): number {
-    return this.#doubtful.get(partNumber)?.attempts ?? this.#attempts.get(partNumber) ?? 0;
+    return this.#troubleOf(partNumber).attempts;
+  }
+
+  /** Parts that have had faults and have not arrived since, at most `limit`. */
+  troubled(limit: number): PartTrouble[] {
+    const troubled: PartTrouble[] = [];
+    for (const parts of [this.#doubtful, this.#troubles])
+      for (const [partNumber, { attempts, error }] of parts)
+        if (error && troubled.length < limit) troubled.push({ partNumber, attempts, error });
+    return troubled;
   }
 
   /** Parts in doubt whose time has come, ascending. */
@@ -127,11 +143,25 @@ export class PartLedger {
 
   /** It is pending again: S3 does not have it whole, or nothing of it was sent. */
   giveBack(partNumber: number): void {
-    const attempts = this.attemptsOf(partNumber);
+    const trouble = this.#troubleOf(partNumber);
     this.#leave(partNumber);
     if (this.isDone(partNumber)) return;
-    if (attempts > 0) this.#attempts.set(partNumber, attempts);
+    if (trouble.attempts > 0) this.#troubles.set(partNumber, trouble);
     if (partNumber < this.#cursor) this.#returned.add(partNumber);
+  }
+
+  /** S3 has something else under its number than the device has. */
+  retract(partNumber: number): void {
+    if (!this.isDone(partNumber)) return;
+    this.#receipts[partNumber - 1] = undefined;
+    this.#doneParts -= 1;
+    this.#doneBytes -= partBytes(this.plan, partNumber);
+    this.giveBack(partNumber);
+  }
+
+  /** Parts that S3 has, but of which nobody has compared the bytes. */
+  unverified(): PartReceipt[] {
+    return this.receipts().filter(({ checksum }) => checksum === null);
   }
 
   /** What completing needs, ascending by part number. */
@@ -143,7 +173,11 @@ export class PartLedger {
     this.#flying.delete(partNumber);
     this.#doubtful.delete(partNumber);
     this.#returned.delete(partNumber);
-    this.#attempts.delete(partNumber);
+    this.#troubles.delete(partNumber);
+  }
+
+  #troubleOf(partNumber: number): Trouble {
+    return this.#doubtful.get(partNumber) ?? this.#troubles.get(partNumber) ?? NO_TROUBLE;
   }
 
   /** The first part from `start` on that is neither done, flying nor in doubt. */
@@ -154,7 +188,22 @@ export class PartLedger {
   }
 }
 
-interface Doubt {
+/** A part that has not arrived yet. */
+export interface PartTrouble {
+  readonly partNumber: number;
+  /** Faults in a row. */
   readonly attempts: number;
+  /** The last one. */
+  readonly error: UploadErrorWire;
+}
+
+interface Trouble {
+  readonly attempts: number;
+  readonly error: UploadErrorWire | null;
+}
+
+const NO_TROUBLE: Trouble = { attempts: 0, error: null };
+
+interface Doubt extends Trouble {
   readonly dueAt: number;
 }

@@ -3,15 +3,51 @@ import { MIB, S3_LIMITS, type StorageLimits } from "./limits.ts";
 import { checkSize } from "./plan-parts.ts";
 
 /**
- * The part size for a file, in bytes: small enough that little is sent twice after a death, large enough that requests
- * don't dominate.
+ * How files are cut into parts: small enough that little is sent twice after a death, large enough that requests don't
+ * dominate.
+ *
+ * - `fixed`: parts of `bytes`.
+ * - `bySize`: from 5 MiB for small files to 50 MiB for those above 10 GiB.
+ * - `adaptive`: what one of the parallel parts sent in `seconds` (10) at the speed measured last in this browser; `bySize`
+ *   until then.
+ *
+ * Whatever it says is kept within what the storage takes.
  */
-export function partSizeFor(size: number, limits: StorageLimits = S3_LIMITS): number {
+export type PartSizing =
+  | { readonly strategy: "fixed"; readonly bytes: number }
+  | { readonly strategy: "bySize" }
+  | { readonly strategy: "adaptive"; readonly seconds?: number };
+
+const ADAPTIVE_SECONDS = 10;
+/** A death costs at most this for each part on its way, however fast the link was. */
+const LARGEST_ADAPTIVE = 64 * MIB;
+
+/** @param partSpeed Bytes per second of one part among the parallel ones; null if none was measured yet. */
+export function partSizeFor(
+  size: number,
+  sizing: PartSizing,
+  partSpeed: number | null,
+  limits: StorageLimits = S3_LIMITS,
+): number {
   checkSize(size, limits);
-  return withinLimits(preferredPartSize(size), size, limits);
+  return withinLimits(preferredPartSize(size, sizing, partSpeed), size, limits);
 }
 
-function preferredPartSize(size: number): number {
+function preferredPartSize(size: number, sizing: PartSizing, partSpeed: number | null): number {
+  switch (sizing.strategy) {
+    case "fixed":
+      return sizing.bytes;
+    case "bySize":
+      return partSizeBySize(size);
+    case "adaptive": {
+      if (partSpeed === null) return partSizeBySize(size);
+      const wanted = Math.round((partSpeed * (sizing.seconds ?? ADAPTIVE_SECONDS)) / MIB) * MIB;
+      return Math.min(wanted, LARGEST_ADAPTIVE);
+    }
+  }
+}
+
+function partSizeBySize(size: number): number {
   if (size <= 100 * MIB) return 5 * MIB;
   if (size <= 1_024 * MIB) return 10 * MIB;
   if (size <= 10_240 * MIB) return 25 * MIB;

@@ -46,12 +46,18 @@ export function isWorthRetrying(
 
 /** Slowest link that is waited for rather than taken for stalled, in bytes per second over one upload's parts. */
 const SLOWEST_BYTES_PER_SECOND = 16 * 1024;
-const STALLED_AFTER_MS = 60_000;
+/** A part may take this many times what one took just before. */
+const SLOWER_BY = 10;
 
 /**
  * How long a PUT of `bytes` may take before it counts as stalled. `fetch` shows no progress inside a body, so this is a
  * limit on the whole.
+ *
+ * @param stallMs Time for a part of no bytes.
+ * @param partSpeed Bytes per second of the last part that arrived; null if none did, or the last one failed.
  */
-export function putTimeoutMs(bytes: number): number {
-  return STALLED_AFTER_MS + (bytes / SLOWEST_BYTES_PER_SECOND) * 1_000;
+export function putTimeoutMs(bytes: number, stallMs: number, partSpeed: number | null): number {
+  const slowest = bytes / SLOWEST_BYTES_PER_SECOND;
+  const likely = partSpeed === null ? slowest : Math.min(slowest, (bytes / partSpeed) * SLOWER_BY);
+  return stallMs + likely * 1_000;
 }

@@ -1,5 +1,5 @@
 import type { UploadError, UploadErrorWire } from "./errors.ts";
-import type { PartLedger } from "./part-ledger.ts";
+import type { PartLedger, PartTrouble } from "./part-ledger.ts";
 import { partBytes } from "./plan-parts.ts";
 import { estimateBytes, etaSeconds, type Progress } from "./progress.ts";
 import type { StoredObject } from "./storage.ts";
@@ -46,6 +46,10 @@ export interface UploadSnapshot {
   readonly partSize: number;
   /** Faults in a row. */
   readonly attempts: number;
+  /** Faults of parts since the worker has started, mended ones too. */
+  readonly faults: number;
+  /** Parts that have failed and not arrived since; at most 8. */
+  readonly troubledParts: readonly PartTrouble[];
   /** Milliseconds since 1970, while waiting for a time; else null. */
   readonly nextAttemptAt: number | null;
   /** What failed, in `failed` and `waiting`; else null. */
@@ -58,11 +62,20 @@ export interface UploadSnapshot {
   readonly object: StoredObject | null;
 }
 
+/** What a snapshot is taken of. */
+export interface SnapshotSource {
+  readonly record: UploadRecord;
+  readonly ledger: PartLedger;
+  readonly lane: Lane;
+  readonly faults: number;
+}
+
+/** Those that the user might be told of; a link that is down has them all in trouble. */
+const MOST_TROUBLED = 8;
+
 export function takeSnapshot(
-  record: UploadRecord,
-  ledger: PartLedger,
+  { record, ledger, lane, faults }: SnapshotSource,
   progress: Progress,
-  lane: Lane,
   now: number,
 ): WireSnapshot {
   const { id, order, key, name, type, owner, state, durability, attempts, createdAt, updatedAt } = record;
@@ -84,6 +97,8 @@ export function takeSnapshot(
     partsDone: isDone ? partCount : ledger.doneParts,
     partsTotal: partCount,
     partSize,
+    faults,
+    troubledParts: ledger.troubled(MOST_TROUBLED),
     nextAttemptAt: record.state === "waiting" ? record.nextAttemptAt : null,
     error: record.state === "failed" || record.state === "waiting" ? record.error : null,
     object: record.state === "done" ? record.object : null,

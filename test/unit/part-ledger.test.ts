@@ -52,13 +52,31 @@ describe("a restored ledger", () => {
   });
 });
 
+const trouble = { code: "STALLED", detail: "" } as const;
+
+describe("parts that others have sent", () => {
+  test("are unverified until their bytes were compared, and pending again if they differ", () => {
+    const ledger = new PartLedger(plan(3));
+    ledger.done(receipt(1));
+    ledger.done({ ...receipt(2), checksum: "x" });
+    ledger.done(receipt(3));
+    expect(ledger.unverified().map(({ partNumber }) => partNumber)).toEqual([1, 3]);
+    ledger.retract(3);
+    ledger.done({ ...receipt(1), checksum: "y" });
+    expect(ledger.unverified()).toEqual([]);
+    expect([ledger.doneParts, ledger.doneBytes, ledger.isComplete]).toEqual([2, 20, false]);
+    expect(ledger.take()).toBe(3);
+  });
+});
+
 describe("parts in doubt", () => {
   test("are looked up when they are due, ascending, and keep their faults until they are done", () => {
     const ledger = new PartLedger(plan(4));
     for (let n = 1; n <= 3; n++) ledger.take();
-    ledger.doubt(3, 1, 100);
-    ledger.doubt(1, 2, 100);
-    ledger.doubt(2, 1, 200);
+    ledger.doubt(3, 100, trouble);
+    ledger.doubt(1, 50, trouble);
+    ledger.doubt(1, 100, trouble);
+    ledger.doubt(2, 200, trouble);
     expect(ledger.nextDoubtAt).toBe(100);
     expect(ledger.doubtfulAt(99)).toEqual([]);
     expect(ledger.doubtfulAt(100)).toEqual([1, 3]);
@@ -74,11 +92,36 @@ describe("parts in doubt", () => {
   test("that S3 does not have go before those that were never tried, with their faults", () => {
     const ledger = new PartLedger(plan(4));
     for (let n = 1; n <= 2; n++) ledger.take();
-    ledger.doubt(2, 3, 0);
+    for (let fault = 1; fault <= 3; fault++) ledger.doubt(2, 0, trouble);
     ledger.giveBack(2);
     expect(ledger.upcoming(9)).toEqual([2, 3, 4]);
     expect(ledger.take()).toBe(2);
     expect(ledger.attemptsOf(2)).toBe(3);
+  });
+
+  test("that were only broken off have no more faults than before", () => {
+    const ledger = new PartLedger(plan(2));
+    ledger.take();
+    ledger.doubt(1, 0);
+    expect([ledger.attemptsOf(1), ledger.troubled(9)]).toEqual([0, []]);
+    ledger.doubt(1, 0, trouble);
+    ledger.doubt(1, 0);
+    expect(ledger.attemptsOf(1)).toBe(1);
+  });
+
+  test("and their last faults are told until they are done, only so many", () => {
+    const ledger = new PartLedger(plan(4));
+    for (let n = 1; n <= 3; n++) ledger.doubt(n, 0, trouble);
+    ledger.doubt(2, 0, { code: "SLOW_DOWN", detail: "503" });
+    ledger.giveBack(1);
+    expect(ledger.troubled(9)).toEqual([
+      { partNumber: 3, attempts: 1, error: trouble },
+      { partNumber: 2, attempts: 2, error: { code: "SLOW_DOWN", detail: "503" } },
+      { partNumber: 1, attempts: 1, error: trouble },
+    ]);
+    expect(ledger.troubled(2)).toHaveLength(2);
+    for (const n of [1, 2, 3]) ledger.done(receipt(n));
+    expect(ledger.troubled(9)).toEqual([]);
   });
 });
 
@@ -193,7 +236,7 @@ const restart: Command = {
 
 test("every part is pending, flying, in doubt or done, whatever happens: none is lost, none goes twice", () => {
   const pick = fc.nat();
-  const due = fc.record({ pick, attempts: fc.integer({ min: 0, max: 9 }), dueAt: fc.nat({ max: 50 }) });
+  const due = fc.record({ pick, isFault: fc.boolean(), dueAt: fc.nat({ max: 50 }) });
   const commands = fc.commands(
     [
       fc.constant(take),
@@ -205,10 +248,16 @@ test("every part is pending, flying, in doubt or done, whatever happens: none is
           return { is: "done", etag: `e${pick}` };
         }),
       ),
-      due.map(({ pick, attempts, dueAt }) =>
-        onPart("doubt", ["flying", "doubtful"], pick, (n, _before, ledger) => {
-          ledger.doubt(n, attempts, dueAt);
-          return { is: "doubtful", attempts, dueAt };
+      due.map(({ pick, isFault, dueAt }) =>
+        onPart("doubt", ["flying", "doubtful"], pick, (n, before, ledger) => {
+          ledger.doubt(n, dueAt, isFault ? trouble : null);
+          return { is: "doubtful", attempts: attemptsOf(before) + (isFault ? 1 : 0), dueAt };
+        }),
+      ),
+      pick.map((pick) =>
+        onPart("retract", ["done"], pick, (n, _before, ledger) => {
+          ledger.retract(n);
+          return { is: "pending", attempts: 0 };
         }),
       ),
       pick.map((pick) =>

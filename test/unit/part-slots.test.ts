@@ -4,18 +4,29 @@ import { PartSlots } from "../../sw/part-slots.ts";
 const never = new AbortController().signal;
 
 /** Slots that note whose turn it was, with a release for each. */
-function track(capacity: number) {
-  const slots = new PartSlots<number>(capacity, (a, b) => Math.trunc(a) - Math.trunc(b));
+function track(capacity: number, perUpload = capacity, uploadOf = (turn: number) => `upload ${turn}`) {
+  const slots = new PartSlots<Turn>({
+    capacity,
+    perUpload,
+    compare: (a, b) => Math.trunc(a.at) - Math.trunc(b.at),
+  });
   const granted: number[] = [];
+  const full: boolean[] = [];
   const releases = new Map<number, () => void>();
   const ask = async (turn: number, signal = never) => {
-    const release = await slots.acquire(turn, signal);
-    if (!release) return false;
+    const slot = await slots.acquire({ id: uploadOf(turn), at: turn }, signal);
+    if (!slot) return false;
     granted.push(turn);
-    releases.set(turn, release);
+    full.push(slot.isFull);
+    releases.set(turn, slot.release);
     return true;
   };
-  return { granted, ask, release: (turn: number) => releases.get(turn)?.() };
+  return { slots, granted, full, ask, release: (turn: number) => releases.get(turn)?.() };
+}
+
+interface Turn {
+  readonly id: string;
+  readonly at: number;
 }
 
 /** Long enough for every promise that can settle. */
@@ -62,6 +73,45 @@ describe("slots", () => {
     for (const turn of [2, 3]) void ask(turn);
     await settled();
     expect(granted).toEqual([1, 2]);
+  });
+});
+
+describe("capacity", () => {
+  test("more places are filled at once, in turn", async () => {
+    const { slots, granted, full, ask } = track(1);
+    for (const turn of [1, 4, 3, 2]) void ask(turn);
+    await settled();
+    slots.capacity = 3;
+    await settled();
+    expect(granted).toEqual([1, 2, 3]);
+    expect(full).toEqual([true, true, true]);
+  });
+
+  test("with fewer places nobody is sent away, and none is filled until it fits", async () => {
+    const { slots, granted, ask, release } = track(3);
+    for (const turn of [1, 2, 3, 4, 5]) void ask(turn);
+    await settled();
+    slots.capacity = 1;
+    release(1);
+    release(2);
+    await settled();
+    expect(granted).toEqual([1, 2, 3]);
+    release(3);
+    await settled();
+    expect(granted).toEqual([1, 2, 3, 4]);
+  });
+
+  test("an upload that has as many as it may leaves the rest to those behind it", async () => {
+    const { granted, ask, release } = track(3, 2, (turn) => (turn < 4 ? "a" : "b"));
+    for (const turn of [1, 2, 3, 4]) void ask(turn);
+    await settled();
+    expect(granted).toEqual([1, 2, 4]);
+    release(4);
+    await settled();
+    expect(granted).toEqual([1, 2, 4]);
+    release(1);
+    await settled();
+    expect(granted).toEqual([1, 2, 4, 3]);
   });
 });
 

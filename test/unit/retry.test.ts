@@ -62,8 +62,17 @@ describe("a retry is worth it", () => {
   });
 });
 
-test("a PUT may take a minute, and as long as 16 KiB/s need on top", () => {
-  expect(putTimeoutMs(0)).toBe(60_000);
-  expect(putTimeoutMs(16 * 1024)).toBe(61_000);
-  expect(putTimeoutMs(16 * 1024 * 300)).toBe(360_000);
+describe("time for a PUT", () => {
+  const KIB = 1024;
+
+  test("as long as 16 KiB/s need, and time to stall on top", () => {
+    expect(putTimeoutMs(0, 60_000, null)).toBe(60_000);
+    expect(putTimeoutMs(16 * KIB, 60_000, null)).toBe(61_000);
+    expect(putTimeoutMs(16 * KIB * 300, 5_000, null)).toBe(305_000);
+  });
+
+  test("ten times what the last part took, where that is less", () => {
+    expect(putTimeoutMs(1_000 * KIB, 60_000, 1_000 * KIB)).toBe(70_000);
+    expect(putTimeoutMs(16 * KIB * 300, 60_000, 1)).toBe(360_000);
+  });
 });

@@ -10,6 +10,7 @@ afterEach(() => {
 });
 
 const none = () => [];
+const part = (partNumber: number) => ({ partNumber, checksum: null });
 const unused = () => Promise.reject(new Error("not part of this test"));
 
 /** A storage that signs, and notes what it was asked for. */
@@ -37,24 +38,24 @@ function signer(expiresInMs = 900_000, omit: readonly number[] = []) {
 describe("batches", () => {
   test("one question serves the part and those that come next", async () => {
     const { asked, signatures } = signer();
-    const first = await signatures.get(3, () => [4, 5]);
+    const first = await signatures.get(part(3), () => [4, 5]);
     expect(first.url).toBe("https://s3.test/t/3?batch=1");
-    expect((await signatures.get(5, none)).partNumber).toBe(5);
-    expect((await signatures.get(4, none)).partNumber).toBe(4);
+    expect((await signatures.get(part(5), none)).partNumber).toBe(5);
+    expect((await signatures.get(part(4), none)).partNumber).toBe(4);
     expect(asked).toEqual([[3, 4, 5]]);
   });
 
   test("at most 64 at once, the wanted part among them", async () => {
     const { asked, signatures } = signer();
-    await signatures.get(500, () => Array.from({ length: 200 }, (_, index) => index + 1));
+    await signatures.get(part(500), () => Array.from({ length: 200 }, (_, index) => index + 1));
     expect(asked[0]).toHaveLength(64);
     expect(asked[0]?.slice(0, 2)).toEqual([500, 1]);
   });
 
   test("nothing is asked for twice in a batch, nor again while it is fresh", async () => {
     const { asked, signatures } = signer();
-    await signatures.get(1, () => [1, 2]);
-    await signatures.get(3, () => [2, 3, 4]);
+    await signatures.get(part(1), () => [1, 2]);
+    await signatures.get(part(3), () => [2, 3, 4]);
     expect(asked).toEqual([
       [1, 2],
       [3, 4],
@@ -63,14 +64,14 @@ describe("batches", () => {
 
   test("parts that start together share a question", async () => {
     const { asked, signatures } = signer();
-    const parts = await Promise.all([1, 2, 3].map((n) => signatures.get(n, () => [1, 2, 3])));
+    const parts = await Promise.all([1, 2, 3].map((n) => signatures.get(part(n), () => [1, 2, 3])));
     expect(parts.map((part) => part.partNumber)).toEqual([1, 2, 3]);
     expect(asked).toEqual([[1, 2, 3]]);
   });
 
   test("a part that was left out of the question under way asks the next one", async () => {
     const { asked, signatures } = signer();
-    await Promise.all([signatures.get(1, none), signatures.get(2, none)]);
+    await Promise.all([signatures.get(part(1), none), signatures.get(part(2), none)]);
     expect(asked).toEqual([[1], [2]]);
   });
 });
@@ -78,23 +79,23 @@ describe("batches", () => {
 describe("age", () => {
   test("a minute before its end a signature is not started with any more", async () => {
     const { asked, signatures } = signer(900_000);
-    await signatures.get(1, none);
+    await signatures.get(part(1), none);
     vi.advanceTimersByTime(839_999);
-    await signatures.get(1, none);
+    await signatures.get(part(1), none);
     expect(asked).toHaveLength(1);
     vi.advanceTimersByTime(1);
-    await signatures.get(1, none);
+    await signatures.get(part(1), none);
     expect(asked).toHaveLength(2);
   });
 
   test("one that lives for a minute only is good for half of it", async () => {
     const { asked, signatures } = signer(60_000);
-    await signatures.get(1, none);
+    await signatures.get(part(1), none);
     vi.advanceTimersByTime(29_999);
-    await signatures.get(1, none);
+    await signatures.get(part(1), none);
     expect(asked).toHaveLength(1);
     vi.advanceTimersByTime(1);
-    await signatures.get(1, none);
+    await signatures.get(part(1), none);
     expect(asked).toHaveLength(2);
   });
 
@@ -109,9 +110,9 @@ describe("age", () => {
       },
     };
     const signatures = new Signatures(storage, "t");
-    await signatures.get(1, none);
+    await signatures.get(part(1), none);
     vi.advanceTimersByTime(40_000);
-    await signatures.get(1, none);
+    await signatures.get(part(1), none);
     expect(asked).toHaveLength(2);
   });
 });
@@ -119,17 +120,20 @@ describe("age", () => {
 describe("faults", () => {
   test("a dropped signature is asked for anew, the others stay", async () => {
     const { asked, signatures } = signer();
-    await signatures.get(1, () => [2]);
+    await signatures.get(part(1), () => [2]);
     signatures.drop(1);
-    await signatures.get(2, none);
-    expect((await signatures.get(1, none)).url).toContain("batch=2");
+    await signatures.get(part(2), none);
+    expect((await signatures.get(part(1), none)).url).toContain("batch=2");
     expect(asked).toEqual([[1, 2], [1]]);
   });
 
   test("a refusal reaches who asked; who waited along asks again", async () => {
     const { asked, faults, signatures } = signer();
     faults.push(new StorageFault("busy", "SERVER_ERROR"));
-    const [first, second] = await Promise.allSettled([signatures.get(1, () => [2]), signatures.get(2, none)]);
+    const [first, second] = await Promise.allSettled([
+      signatures.get(part(1), () => [2]),
+      signatures.get(part(2), none),
+    ]);
     expect(first).toMatchObject({ status: "rejected", reason: { kind: "busy" } });
     expect(second).toMatchObject({ status: "fulfilled", value: { partNumber: 2 } });
     expect(asked).toEqual([[1, 2], [2]]);
@@ -139,7 +143,7 @@ describe("faults", () => {
     ["leaves the part out", signer(900_000, [1])],
     ["gives a signature of no life", signer(0)],
   ])("a server that %s is at fault, and is asked once", async (_what, { asked, signatures }) => {
-    await expect(signatures.get(1, none)).rejects.toMatchObject({
+    await expect(signatures.get(part(1), none)).rejects.toMatchObject({
       ...{ name: "StorageFault", kind: "busy", code: "SERVER_RESPONSE_INVALID" },
       detail: expect.stringContaining("part 1"),
     });

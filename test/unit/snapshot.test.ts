@@ -12,9 +12,10 @@ function snapshotOf(record: UploadRecord) {
   const ledger = new PartLedger(record.plan);
   ledger.take();
   ledger.take();
+  ledger.doubt(3, 5_000, { code: "STALLED", detail: "" });
   ledger.done({ partNumber: 1, etag: "e1", checksum: null });
   const progress = { bytesPerSecond: MIB, sampledBytes: 5 * MIB, sampledAt: 1_000 };
-  return takeSnapshot(record, ledger, progress, "worker", 2_000);
+  return takeSnapshot({ record, ledger, lane: "worker", faults: 3 }, progress, 2_000);
 }
 
 test.each(states)("%s: what is always told is told", (state) => {
@@ -51,6 +52,13 @@ describe("what is told in some states only, and null in all others", () => {
   });
 });
 
+test("faults are counted, and parts in trouble are named with their last one", () => {
+  expect(snapshotOf(records.uploading)).toMatchObject({
+    faults: 3,
+    troubledParts: [{ partNumber: 3, attempts: 1, error: { code: "STALLED", detail: "" } }],
+  });
+});
+
 describe("bytes and parts", () => {
   test("while sending, the running part's share is estimated", () => {
     const { uploadedBytes, estimatedBytes, partsDone } = snapshotOf(records.uploading);
@@ -67,7 +75,9 @@ describe("bytes and parts", () => {
   test("done is all of it, though the parts' rows are gone", () => {
     const ledger = new PartLedger(records.done.plan);
     const progress = { bytesPerSecond: null, sampledBytes: 0, sampledAt: 0 };
-    expect(takeSnapshot(records.done, ledger, progress, "worker", 0)).toMatchObject({
+    expect(
+      takeSnapshot({ record: records.done, ledger, lane: "worker", faults: 0 }, progress, 0),
+    ).toMatchObject({
       ...{ uploadedBytes: 12 * MIB, estimatedBytes: 12 * MIB, partsDone: 3 },
     });
   });

@@ -8,7 +8,11 @@ import { records } from "./records.ts";
 
 function upload(id: string, order = 1, name = id): WireSnapshot {
   const record = { ...records.queued, id, order, name };
-  return takeSnapshot(record, new PartLedger(record.plan), startProgress(0, 0), "worker", 0);
+  return takeSnapshot(
+    { record, ledger: new PartLedger(record.plan), lane: "worker", faults: 0 },
+    startProgress(0, 0),
+    0,
+  );
 }
 
 /** The worker's side: broadcasts by a real channel, and answers when the test says so. */

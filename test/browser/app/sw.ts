@@ -1,14 +1,30 @@
-import { httpStorage, type ServeUploadsOptions, serveUploads } from "backhaul/sw";
+import {
+  crc32c,
+  crc64nvme,
+  httpStorage,
+  md5,
+  noChecksum,
+  type ServeUploadsOptions,
+  serveUploads,
+  sha256,
+} from "backhaul/sw";
 
 declare const self: ServiceWorkerGlobalScope;
 
 self.addEventListener("install", () => void self.skipWaiting());
 
+const algorithms = { md5, crc32c, crc64nvme, sha256, none: noChecksum };
+
 /** Each test chooses them in the page's own query. */
-interface TestOptions extends Partial<ServeUploadsOptions> {
+interface TestOptions extends Partial<Omit<ServeUploadsOptions, "checksum">> {
   readonly relay?: boolean;
+  readonly checksum?: keyof typeof algorithms;
 }
 
 const options = new URL(self.location.href).searchParams.get("options");
-const { relay = true, ...rest } = JSON.parse(options ?? "{}") as TestOptions;
-serveUploads({ ...rest, storage: httpStorage({ endpoint: "/uploads", relay }) });
+const { relay = true, checksum = "md5", ...rest } = JSON.parse(options ?? "{}") as TestOptions;
+serveUploads({
+  ...rest,
+  checksum: algorithms[checksum],
+  storage: httpStorage({ endpoint: "/uploads", relay }),
+});

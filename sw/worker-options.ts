@@ -1,0 +1,49 @@
+import * as v from "valibot";
+import { UploadError } from "../src/core/errors.ts";
+import { ENGINE_DEFAULTS, type EngineOptions } from "../src/core/options.ts";
+import { RETRY_POLICY, type RetryPolicy } from "../src/core/retry.ts";
+import type { Trace } from "../src/core/trace.ts";
+import { type ChecksumAlgorithm, md5 } from "./checksums.ts";
+
+export interface WorkerOptions extends EngineOptions {
+  /**
+   * How parts are protected on their way, and the object compared at the end: `md5`, which every engine knows, `crc32c`,
+   * `crc64nvme`, `sha256` or `noChecksum`, each exported beside `serveUploads`.
+   * @default md5
+   */
+  readonly checksum: ChecksumAlgorithm;
+  /** Told of each step. @default nobody */
+  readonly trace: Trace;
+}
+
+/** As an app gives them. */
+export interface GivenOptions extends Partial<Omit<WorkerOptions, "retry">> {
+  readonly retry?: Partial<RetryPolicy>;
+}
+
+const whole = (min: number, max = Number.MAX_SAFE_INTEGER) =>
+  v.pipe(v.number(), v.safeInteger(), v.minValue(min), v.maxValue(max));
+const LONGEST_WAIT_MS = 24 * 3_600_000;
+const wait = whole(1, LONGEST_WAIT_MS);
+
+const schema = v.object({
+  parallelParts: whole(1, 64),
+  parallelPartsPerUpload: whole(1, 64),
+  singlePutBytes: whole(0),
+  partSize: v.variant("strategy", [
+    v.object({ strategy: v.literal("fixed"), bytes: whole(1) }),
+    v.object({ strategy: v.literal("bySize") }),
+    v.object({ strategy: v.literal("adaptive"), seconds: v.optional(whole(1, 3_600)) }),
+  ]),
+  retry: v.object({ baseMs: wait, maxMs: wait, maxServerAttempts: whole(1) }),
+  stallMs: wait,
+});
+
+/** @throws {UploadError} `OPTION_INVALID` */
+export function checkOptions({ checksum = md5, trace = () => {}, ...given }: GivenOptions): WorkerOptions {
+  const options = { ...ENGINE_DEFAULTS, ...given, retry: { ...RETRY_POLICY, ...given.retry } };
+  const parsed = v.safeParse(schema, options);
+  if (parsed.success) return { ...options, checksum, trace };
+  const [issue] = parsed.issues;
+  throw new UploadError("OPTION_INVALID", `${v.getDotPath(issue) ?? "the options"}: ${issue.message}`);
+}
