@@ -37,6 +37,7 @@ const ERRORS = {
   InvalidToken: [400, "The provided token is malformed or otherwise invalid."],
   InvalidURI: [400, "Couldn't parse the specified URI."],
   KeyTooLongError: [400, "Your key is too long"],
+  SlowDown: [503, "Please reduce your request rate."],
   MalformedXML: [
     400,
     "The XML you provided was not well-formed or did not validate against our published schema",

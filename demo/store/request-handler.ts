@@ -17,9 +17,18 @@ export interface HandlerContext {
   readonly buckets: Buckets;
   readonly credentials: Credentials;
   readonly minPartBytes: number;
+  readonly traffic: Traffic;
   readonly now: () => number;
   /** The store's own URL, known once it listens. */
   readonly url: () => string;
+}
+
+/** What is on its way at this moment. */
+export interface Traffic {
+  /** Bodies that are being taken in. */
+  puts: number;
+  /** More than these are sent away, as S3 does when a prefix gets too much. */
+  readonly mostPuts: number;
 }
 
 /** Answers one request; settles, never rejecting, when nothing of it is under way any more. */
@@ -82,7 +91,7 @@ class Run {
   }
 
   async #perform(): Promise<Answer> {
-    const { buckets, credentials, now, minPartBytes, url } = this.#context;
+    const { buckets, credentials, now, minPartBytes, traffic, url } = this.#context;
     const { method = "", headers } = this.#request;
     const target = parseTarget(this.#request.url ?? "");
     this.target = target;
@@ -94,17 +103,18 @@ class Run {
     this.operation = name;
     const payload = authenticate({ method, target, headers }, credentials, now());
     const { region } = credentials;
-    return run({
-      buckets,
-      target,
-      headers,
-      body: this.#body,
-      payload,
-      now,
-      minPartBytes,
-      region,
-      url: url(),
-    });
+    const exchange = {
+      ...{ buckets, target, headers, payload, now, minPartBytes, region },
+      ...{ body: this.#body, url: url() },
+    };
+    if (method !== "PUT" || target.key === "") return run(exchange);
+    if (traffic.puts >= traffic.mostPuts) throw new S3Error("SlowDown");
+    traffic.puts += 1;
+    try {
+      return await run(exchange);
+    } finally {
+      traffic.puts -= 1;
+    }
   }
 }
 

@@ -25,6 +25,8 @@ export interface StoreOptions {
   readonly region?: string;
   /** The smallest part but the last, in bytes. Tests lower it. @default 5 MiB, S3's own */
   readonly minPartBytes?: number;
+  /** Bodies taken in at once; more are answered 503 SlowDown. Tests lower it. @default no limit */
+  readonly mostPuts?: number;
   /** Milliseconds since the epoch. @default Date.now */
   readonly now?: () => number;
   /** Called when a request has ended and the connection is ready for the next. */
@@ -50,6 +52,7 @@ export async function startStore(options: StoreOptions): Promise<Store> {
     buckets,
     credentials,
     minPartBytes: options.minPartBytes ?? MIN_PART_BYTES,
+    traffic: { puts: 0, mostPuts: options.mostPuts ?? Number.POSITIVE_INFINITY },
     now: options.now ?? Date.now,
     url: () => url,
   };

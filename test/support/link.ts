@@ -4,19 +4,29 @@ import { type AddressInfo, createConnection, createServer, type Server, type Soc
 /** The most that may go at once after a pause. */
 const BURST_MS = 20;
 
+export interface LinkOptions {
+  /** From clients to servers, over all connections. @default unlimited */
+  readonly bytesPerSecond?: number;
+  /** The same, for each connection. @default unlimited */
+  readonly connectionBytesPerSecond?: number;
+  /** What every byte is late by, in each direction, in milliseconds: half a round trip. @default 0 */
+  readonly latencyMs?: number;
+}
+
 /** A network link of limited speed that can be cut: TCP ports in front of servers on this machine. */
 export class Link {
   readonly #servers: Server[] = [];
   readonly #sockets = new Set<Socket>();
-  #bytesPerSecond: number;
+  readonly #all: Meter;
+  readonly #connectionBytesPerSecond: number;
+  readonly #latencyMs: number;
   #isCut = false;
   #bytesSent = 0;
-  /** When the link has carried all that was given to it so far. */
-  #freeAt = 0;
 
-  /** @param bytesPerSecond from clients to servers, over all connections */
-  constructor(bytesPerSecond = Number.POSITIVE_INFINITY) {
-    this.#bytesPerSecond = bytesPerSecond;
+  constructor({ bytesPerSecond, connectionBytesPerSecond, latencyMs = 0 }: LinkOptions = {}) {
+    this.#all = new Meter(bytesPerSecond ?? Number.POSITIVE_INFINITY);
+    this.#connectionBytesPerSecond = connectionBytesPerSecond ?? Number.POSITIVE_INFINITY;
+    this.#latencyMs = latencyMs;
   }
 
   /** Bytes that went from clients to servers. */
@@ -25,7 +35,7 @@ export class Link {
   }
 
   setSpeed(bytesPerSecond: number): void {
-    this.#bytesPerSecond = bytesPerSecond;
+    this.#all.bytesPerSecond = bytesPerSecond;
   }
 
   /** Breaks all connections and refuses new ones until `mend`. */
@@ -71,24 +81,45 @@ export class Link {
         other.destroy();
       });
     }
-    far.pipe(near);
+    if (this.#latencyMs === 0) far.pipe(near);
+    else {
+      far.on("data", (chunk: Buffer) => this.#later(() => near.write(chunk)));
+      far.on("end", () => this.#later(() => near.end()));
+    }
+    const own = new Meter(this.#connectionBytesPerSecond);
     near.on("data", (chunk: Buffer) => {
       this.#bytesSent += chunk.length;
-      const isFull = !far.write(chunk);
-      const waitMs = this.#take(chunk.length);
-      if (!isFull && waitMs <= 0) return;
+      this.#later(() => far.write(chunk));
+      const waitMs = Math.max(this.#all.take(chunk.length), own.take(chunk.length), 0);
+      const isFull = far.writableNeedDrain;
+      if (!isFull && waitMs === 0) return;
       near.pause();
       const drained = isFull ? once(far, "drain").catch(() => {}) : Promise.resolve();
-      setTimeout(() => void drained.then(() => near.resume()), Math.max(waitMs, 0));
+      setTimeout(() => void drained.then(() => near.resume()), waitMs);
     });
-    near.on("end", () => far.end());
+    near.on("end", () => this.#later(() => far.end()));
     near.resume();
   }
 
+  #later(act: () => void): void {
+    if (this.#latencyMs === 0) act();
+    else setTimeout(act, this.#latencyMs);
+  }
+}
+
+class Meter {
+  bytesPerSecond: number;
+  /** When it has carried all that was given to it so far. */
+  #freeAt = 0;
+
+  constructor(bytesPerSecond: number) {
+    this.bytesPerSecond = bytesPerSecond;
+  }
+
   /** Milliseconds until `bytes` more have passed. */
-  #take(bytes: number): number {
+  take(bytes: number): number {
     const now = performance.now();
-    this.#freeAt = Math.max(this.#freeAt, now - BURST_MS) + (bytes / this.#bytesPerSecond) * 1_000;
+    this.#freeAt = Math.max(this.#freeAt, now - BURST_MS) + (bytes / this.bytesPerSecond) * 1_000;
     return this.#freeAt - now;
   }
 }

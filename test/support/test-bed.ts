@@ -6,14 +6,18 @@ import type { Readable } from "node:stream";
 import { GetObjectCommand, PutBucketCorsCommand, S3Client } from "@aws-sdk/client-s3";
 import { type AppServerOptions, type S3Target, startAppServer } from "../../demo/app-server.ts";
 import { type RequestEntry, type StoreOptions, startStore } from "../../demo/store/server.ts";
-import { Link } from "./link.ts";
+import { Link, type LinkOptions } from "./link.ts";
 
 export interface TestBedOptions {
   /** Folder with the built page and worker. */
   readonly root: string;
   readonly minPartBytes?: number;
+  /** Bodies that the embedded store takes in at once. */
+  readonly mostPuts?: number;
   /** Speed of the link between the browser and both servers. @default unlimited */
   readonly linkBytesPerSecond?: number;
+  /** More of what the link is like. */
+  readonly linkOptions?: LinkOptions;
   readonly handler?: AppServerOptions["handler"];
   /** Another S3 than the embedded store. */
   readonly s3?: S3Target;
@@ -41,13 +45,17 @@ export async function startTestBed(options: TestBedOptions): Promise<TestBed> {
     : await startStore({
         ...{ dataDir, port: 0, accessKeyId: "test", secretAccessKey: "test-secret-key" },
         ...(options.minPartBytes === undefined ? {} : { minPartBytes: options.minPartBytes }),
+        ...(options.mostPuts === undefined ? {} : { mostPuts: options.mostPuts }),
         onRequest: (entry) => requests.push(entry),
       } satisfies StoreOptions);
   const target: S3Target = options.s3 ?? {
     ...{ endpoint: embedded?.url ?? "", region: "us-east-1", bucket: "test-bucket" },
     credentials: { accessKeyId: "test", secretAccessKey: "test-secret-key" },
   };
-  const link = new Link(options.linkBytesPerSecond);
+  const link = new Link({
+    ...(options.linkBytesPerSecond !== undefined && { bytesPerSecond: options.linkBytesPerSecond }),
+    ...options.linkOptions,
+  });
   const publicEndpoint = await link.to(portOf(target.endpoint));
   const limits = options.minPartBytes === undefined ? {} : { limits: { minPartBytes: options.minPartBytes } };
   const app = await startAppServer({
