@@ -54,7 +54,7 @@ function statusOf({ kind, code }: StorageFault): number {
     case "network":
       return 502;
     case "busy":
-      return 503;
+      return code === "RATE_LIMITED" ? 429 : 503;
     case "unauthorized":
       return 401;
     case "gone":
@@ -71,6 +71,8 @@ function statusOf({ kind, code }: StorageFault): number {
           return 409;
         case "FILE_TOO_LARGE":
           return 413;
+        case "FILE_TYPE_REFUSED":
+          return 415;
         case "STORAGE_RESPONSE_INVALID":
           return 502;
         default:

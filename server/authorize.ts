@@ -10,7 +10,7 @@ export type UploadIntent =
       readonly size: number;
       /** MIME type, "" where unknown. The object will be served as this: think of `text/html` in a public bucket. */
       readonly type: string;
-      /** File name, "" where unknown. */
+      /** File name, "" where unknown. As the client sent it: it may have line ends, or tags. */
       readonly name: string;
     }
   | {
@@ -38,8 +38,8 @@ export interface UploadPermit {
  * Says who may upload what. Called on every request, so that a user who was signed out can't carry on.
  *
  * It allows by naming the object, and refuses by returning a `Response`: 401 (the client waits until the user has signed
- * in), 429 or 5xx (it tries again later), or anything else, such as 403 (the upload fails). Only the status and
- * `Retry-After` of that response reach the client.
+ * in), 429 (it waits as long as it takes), 5xx (it tries again some times), 413 or 415 (the upload fails, for its size or
+ * its type), or anything else, such as 403 (it fails). Only the status and `Retry-After` of that response reach the client.
  *
  * @param request method, URL, headers and signal are as they came. The body has been read already, or, for "relay", must
  *   not be: the bytes would be lost.
@@ -64,9 +64,13 @@ export async function permit(
     throw new StorageFault("busy", "SERVER_ERROR", { cause });
   }
   if (isResponse(answer)) throw refusal(answer);
-  if ((answer.owner ?? "").length > MAX_OWNER_LENGTH)
+  const { key, owner = "" } = answer;
+  // An owner that is a number, say, would come back from the token as nobody's.
+  if (typeof key !== "string" || typeof owner !== "string" || owner.length > MAX_OWNER_LENGTH)
     throw new StorageFault("busy", "SERVER_ERROR", {
-      cause: new TypeError(`authorize returned an owner of more than ${MAX_OWNER_LENGTH} characters`),
+      cause: new TypeError(
+        `authorize should return a key and an owner that are text, the owner of at most ${MAX_OWNER_LENGTH} characters`,
+      ),
     });
   if (intent.operation !== "begin" && (answer.key !== intent.key || answer.owner !== intent.owner))
     throw new StorageFault("hopeless", "FORBIDDEN", { detail: "the upload belongs to someone else" });
@@ -81,7 +85,10 @@ function isResponse(answer: UploadPermit | Response): answer is Response {
 function refusal(response: Response): StorageFault {
   const { status } = response;
   if (status === 401) return new StorageFault("unauthorized", "UNAUTHORIZED");
+  if (status === 413) return new StorageFault("hopeless", "FILE_TOO_LARGE");
+  if (status === 415) return new StorageFault("hopeless", "FILE_TYPE_REFUSED");
   if (status !== 429 && status < 500) return new StorageFault("hopeless", "FORBIDDEN");
   const seconds = Number(response.headers.get("retry-after"));
-  return new StorageFault("busy", "SERVER_ERROR", seconds > 0 ? { retryAfterMs: seconds * 1_000 } : {});
+  const code = status === 429 ? "RATE_LIMITED" : "SERVER_ERROR";
+  return new StorageFault("busy", code, seconds > 0 ? { retryAfterMs: seconds * 1_000 } : {});
 }

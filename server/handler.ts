@@ -17,8 +17,11 @@ import { checkSize, planParts } from "../src/core/plan-parts.ts";
 import { type BeginAnswer, type BeginIntent, StorageFault } from "../src/core/storage.ts";
 import { answer, answerBrokenRun, answerFault, answerRefused } from "./answers.ts";
 import { type Authorize, permit } from "./authorize.ts";
+import { createBeginCounter } from "./begin-counter.ts";
+import { toMediaType } from "./media-type.ts";
 import { operationOf, RequestRefused, readBody, readRelayHead } from "./read-request.ts";
 import { createRelay, RunBroken } from "./relay.ts";
+import { checkRules, requireRules, type UploadRules } from "./rules.ts";
 import { createTokenSeal } from "./token.ts";
 
 export interface UploadHandlerOptions {
@@ -37,7 +40,9 @@ export interface UploadHandlerOptions {
    */
   readonly secret: string | readonly string[];
   readonly authorize: Authorize;
-  /** @default Amazon S3's */
+  /** What the app takes. @default all that `authorize` and the storage take */
+  readonly rules?: UploadRules;
+  /** What the S3 engine takes. @default Amazon S3's */
   readonly limits?: Partial<StorageLimits>;
   /**
    * How long a signed URL may be used, in seconds, 1 to 604,800.
@@ -80,8 +85,6 @@ const DEFAULTS = { signedUrlSeconds: 3_600, tokenSeconds: 7 * 24 * 3_600, relayI
 const MAX_SIGNED_URL_SECONDS = 7 * 24 * 3_600;
 const MAX_TOKEN_SECONDS = 366 * 24 * 3_600;
 const MAX_RELAY_IDLE_SECONDS = 3_600;
-// It becomes a header. `Blob.type` has no other characters either.
-const PRINTABLE = /^[\x20-\x7e]*$/;
 
 /**
  * The app server's part in uploads: `POST {anything}/begin`, `/sign`, `/parts`, `/complete` and `/abort`, JSON in and out
@@ -100,10 +103,14 @@ export function createUploadHandler(options: UploadHandlerOptions): UploadHandle
   requireSeconds("signedUrlSeconds", signedUrlSeconds, MAX_SIGNED_URL_SECONDS);
   requireSeconds("tokenSeconds", tokenSeconds, MAX_TOKEN_SECONDS);
   if (bucket === "") throw new TypeError("bucket is empty");
-  if (publicEndpoint !== undefined && !URL.canParse(publicEndpoint))
-    throw new TypeError("publicEndpoint is not a URL");
+  if (publicEndpoint !== undefined && !(URL.canParse(publicEndpoint) && /^https?:/i.test(publicEndpoint)))
+    throw new TypeError("publicEndpoint is not an http or https URL");
   const { relayIdleSeconds = DEFAULTS.relayIdleSeconds } = options;
   requireSeconds("relayIdleSeconds", relayIdleSeconds, MAX_RELAY_IDLE_SECONDS);
+  const { rules = {} } = options;
+  requireRules(rules);
+  const countBegin =
+    rules.beginsPerMinute === undefined ? undefined : createBeginCounter(rules.beginsPerMinute);
   const limits: StorageLimits = { ...S3_LIMITS, ...options.limits };
   const tokens = createTokenSeal(options.secret);
   const s3 = createS3Uploads({ client, bucket, signedUrlSeconds, publicEndpoint });
@@ -167,9 +174,8 @@ export function createUploadHandler(options: UploadHandlerOptions): UploadHandle
   async function begin(intent: BeginIntent, request: Request, trail: Trail): Promise<BeginAnswer> {
     const { uploadId, size, name, method, partSize, triedForMs } = intent;
     trail.key = intent.key;
-    if (!PRINTABLE.test(intent.type)) throw new RequestRefused(400, "type should be printable ASCII");
-    // As it will be signed: Signature Version 4 folds blanks, and not every engine does so on its side.
-    const type = intent.type.trim().replace(/ +/g, " ");
+    const type = toMediaType(intent.type);
+    if (type === null) throw new RequestRefused(400, "type should be a MIME type");
     const { key, owner = null } = await permit(authorize, request, {
       operation: "begin",
       key: intent.key,
@@ -180,7 +186,9 @@ export function createUploadHandler(options: UploadHandlerOptions): UploadHandle
     trail.key = key;
     trail.owner = owner;
     checkObjectKey(key, limits);
+    checkRules(rules, { key, size, type });
     checkCut(intent, limits);
+    countBegin?.(owner, performance.now());
 
     const claims = { bucket, key, uploadId, size, owner, expiresAt: Date.now() + tokenSeconds * 1_000 };
     if (method === "single") return { key, token: await tokens.seal({ ...claims, method, type }) };

@@ -3,3 +3,4 @@ export { S3_LIMITS } from "../src/core/limits.ts";
 export type { Authorize, UploadIntent, UploadPermit } from "./authorize.ts";
 export type { UploadErrorContext, UploadHandler, UploadHandlerOptions } from "./handler.ts";
 export { createUploadHandler } from "./handler.ts";
+export type { UploadRules } from "./rules.ts";

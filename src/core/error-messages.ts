@@ -3,7 +3,9 @@ import { UploadError, type UploadErrorCode, type UploadErrorWire } from "./error
 const MESSAGES: Readonly<Record<UploadErrorCode, string>> = {
   KEY_INVALID:
     "The object key is not usable. Give a key of 1 to 1,024 bytes with no control characters and no '..' segment.",
-  FILE_TOO_LARGE: "The file is larger than the storage takes. Split it, or raise the limit on the server.",
+  FILE_TOO_LARGE:
+    "The file is larger than the upload server or the storage takes. Split it, or raise the limit on the server.",
+  FILE_TYPE_REFUSED: "The upload server takes no files of this type. Pick one of another type.",
   FILE_INVALID: "This is not a file that can be uploaded. Pass a File or a Blob.",
   FILE_MISMATCH: "This is another file than the one that was added. Pick that one again.",
   PART_SIZE_INVALID:
@@ -36,6 +38,7 @@ const MESSAGES: Readonly<Record<UploadErrorCode, string>> = {
     "The storage's answer is not what it should be. Check that the bucket's CORS rules expose the ETag header.",
   SERVER_RESPONSE_INVALID:
     "The upload server's answer is not what it should be. Check the endpoint's URL and the server's version.",
+  RATE_LIMITED: "The upload server takes no more at the moment. The upload goes on when its turn comes.",
   SERVER_ERROR: "The upload server or the storage has a problem at the moment. It is tried again.",
   SLOW_DOWN: "The storage asks for fewer requests at the moment. It is tried again, with fewer at once.",
   STALLED: "A part did not get through in the time that a slow link needs. It is sent again.",

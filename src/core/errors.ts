@@ -2,6 +2,7 @@
 export type UploadErrorCode =
   | "KEY_INVALID"
   | "FILE_TOO_LARGE"
+  | "FILE_TYPE_REFUSED"
   | "FILE_INVALID"
   | "FILE_MISMATCH"
   | "PART_SIZE_INVALID"
@@ -27,6 +28,7 @@ export type UploadErrorCode =
   | "VERIFICATION_FAILED"
   | "STORAGE_RESPONSE_INVALID"
   | "SERVER_RESPONSE_INVALID"
+  | "RATE_LIMITED"
   | "SERVER_ERROR"
   | "SLOW_DOWN"
   | "STALLED"

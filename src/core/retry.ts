@@ -34,13 +34,16 @@ export function retryDelayMs(
   return Math.round(policy.baseMs / 4 + random * (ceiling - policy.baseMs / 4));
 }
 
-/** Whether to try again after this fault, the `attempts`-th in a row. The network's faults have no limit: trains have tunnels. */
+/**
+ * Whether to try again after this fault, the `attempts`-th in a row. The network's faults have no limit: trains have
+ * tunnels. Nor has waiting for one's turn.
+ */
 export function isWorthRetrying(
   fault: StorageFault,
   attempts: number,
   policy: RetryPolicy = RETRY_POLICY,
 ): boolean {
-  if (fault.kind === "network") return true;
+  if (fault.kind === "network" || fault.code === "RATE_LIMITED") return true;
   return fault.kind === "busy" && attempts < policy.maxServerAttempts;
 }
 

@@ -80,7 +80,9 @@ test.each([
   [new Response("no", { status: 403 }), 403, "hopeless", "FORBIDDEN"],
   [Response.redirect("https://example.com/login", 302), 403, "hopeless", "FORBIDDEN"],
   [new Response(null, { status: 204 }), 403, "hopeless", "FORBIDDEN"],
-  [new Response("", { status: 429, headers: { "retry-after": "9" } }), 503, "busy", "SERVER_ERROR"],
+  [new Response("", { status: 413 }), 413, "hopeless", "FILE_TOO_LARGE"],
+  [new Response("", { status: 415 }), 415, "hopeless", "FILE_TYPE_REFUSED"],
+  [new Response("", { status: 429, headers: { "retry-after": "9" } }), 429, "busy", "RATE_LIMITED"],
   [new Response("", { status: 500 }), 503, "busy", "SERVER_ERROR"],
 ] as const)("its refusal is passed on: %#", async (response, status, kind, code) => {
   const token = await server.begin({ key: "refused", size: 1 });
@@ -137,6 +139,10 @@ test("a key or an owner that is not usable is not used", async () => {
   expect(await server.refusal("begin", beginIntent())).toMatchObject({ code: "KEY_INVALID" });
   authorize = (_request, { key }) => ({ key, owner: "x".repeat(257) });
   expect(await server.refusal("begin", beginIntent({ key: "long" }))).toMatchObject({ status: 503 });
+  for (const wrong of [{ owner: 42 }, { key: 42 }, { key: undefined }]) {
+    authorize = (_request, { key }) => ({ key, ...wrong }) as never;
+    expect(await server.refusal("begin", beginIntent({ key: "long" }))).toMatchObject({ status: 503 });
+  }
   expect(await engine.openUploads("long")).toEqual([]);
 });
 

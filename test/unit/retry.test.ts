@@ -57,6 +57,10 @@ describe("a retry is worth it", () => {
     expect(isWorthRetrying(fault("busy"), 8)).toBe(false);
   });
 
+  test("for one's turn always", () => {
+    expect(isWorthRetrying(new StorageFault("busy", "RATE_LIMITED"), 1_000_000)).toBe(true);
+  });
+
   test.each(["unauthorized", "gone", "parts", "hopeless"] as const)("never for %s", (kind) => {
     expect(isWorthRetrying(fault(kind), 1)).toBe(false);
   });

@@ -1,0 +1,43 @@
+import { StorageFault } from "../src/core/storage.ts";
+
+const MINUTE_MS = 60_000;
+
+interface Minute {
+  readonly endsAt: number;
+  begun: number;
+}
+
+/**
+ * Counts what each owner begins, in minutes that start with the first of it.
+ *
+ * @param now milliseconds of a clock that never goes back
+ * @throws {StorageFault} busy, `RATE_LIMITED`, for one too many
+ */
+export type BeginCounter = (owner: string | null, now: number) => void;
+
+export function createBeginCounter(perMinute: number): BeginCounter {
+  const minutes = new Map<string | null, Minute>();
+  let sweepAt = Number.NEGATIVE_INFINITY;
+
+  /** So that it holds no more owners than came within two minutes. */
+  function sweep(now: number): void {
+    if (now < sweepAt) return;
+    for (const [owner, { endsAt }] of minutes) if (endsAt <= now) minutes.delete(owner);
+    sweepAt = now + MINUTE_MS;
+  }
+
+  return (owner, now) => {
+    sweep(now);
+    const minute = minutes.get(owner);
+    if (minute === undefined || minute.endsAt <= now) {
+      minutes.set(owner, { endsAt: now + MINUTE_MS, begun: 1 });
+      return;
+    }
+    if (minute.begun >= perMinute)
+      throw new StorageFault("busy", "RATE_LIMITED", {
+        detail: `${perMinute} a minute may begin`,
+        retryAfterMs: minute.endsAt - now,
+      });
+    minute.begun++;
+  };
+}
