@@ -29,6 +29,7 @@ export default defineConfig({
         sw: "sw/index.ts",
         server: "server/index.ts",
         "server/node": "server/node.ts",
+        command: "server/command.ts",
       },
       formats: ["es"],
     },
