@@ -37,9 +37,15 @@ function headersOf({ retryAfterMs }: StorageFault): Headers {
   return headers;
 }
 
-/** A request that is none of the API's. It reads as malformed to the client, with the HTTP status that says how. */
+/**
+ * A request that is none of the API's. It reads as malformed to the client, with the HTTP status that says how; one that
+ * only came too slowly is tried again.
+ */
 export function answerRefused({ status, detail, headers }: RequestRefused): Response {
-  const body = errorBody("hopeless", { code: "REQUEST_INVALID", detail });
+  const body =
+    status === 408
+      ? errorBody("busy", { code: "SERVER_ERROR", detail })
+      : errorBody("hopeless", { code: "REQUEST_INVALID", detail });
   return Response.json(body, { status, headers: { ...HEADERS, ...headers } });
 }
 

@@ -8,6 +8,10 @@ export type NodeListener = (
   next?: (error?: unknown) => void,
 ) => void;
 
+// What a client still has on its way when it is answered early is read and dropped for so long, so that it comes to read
+// the answer; then its connection is cut.
+const LINGER_MS = 10_000;
+
 /** What Express adds: the URL before it cut off the mount path, and the body if a parser has consumed it already. */
 type MaybeExpress = IncomingMessage & { readonly originalUrl?: unknown; readonly body?: unknown };
 
@@ -18,6 +22,8 @@ type MaybeExpress = IncomingMessage & { readonly originalUrl?: unknown; readonly
  * The URL's host is the `Host` header as the client sent it, and `X-Forwarded-*` is not looked at: don't decide by either.
  * Relayed runs (`createUploadHandler`) may take longer than the 5 minutes that `http.Server` allows a request: set its
  * `requestTimeout` to 0.
+ *
+ * A client that was answered before it had sent its whole body has 10 s for the rest of it.
  *
  * If the handler rejects, `next` is given the error; without a `next` the answer is a bare 500.
  */
@@ -53,7 +59,13 @@ async function serve(
     await send(await handler(request), res, gone.signal);
   } finally {
     body.discard();
+    if (!req.complete) linger(req);
   }
+}
+
+function linger(req: IncomingMessage): void {
+  const timer = setTimeout(() => req.destroy(), LINGER_MS);
+  req.once("close", () => clearTimeout(timer));
 }
 
 /** Null if HTTP allows it but `Request` does not, such as the method TRACE. */
@@ -84,11 +96,10 @@ function urlOf(req: MaybeExpress): string {
   const target = typeof req.originalUrl === "string" ? req.originalUrl : (req.url ?? "/");
   // A target may be a whole URL, which is for proxies: only its path counts here.
   const path = target.startsWith("/") ? target : pathOf(new URL(target));
-  const host = req.headers.host ?? "localhost";
-  const url = new URL(`${scheme}://${host}${path}`);
-  if (url.host === "" || url.username !== "" || url.password !== "")
-    throw new TypeError("the Host header is not a host");
-  return url.href;
+  const [host = "localhost", ...others] = req.headersDistinct.host ?? [];
+  // "evil.example/begin?" would be a host and a path, and the real path its query.
+  if (others.length > 0 || !/^[\w.:[\]-]+$/.test(host)) throw new TypeError("the Host header is not a host");
+  return new URL(`${scheme}://${host}${path}`).href;
 }
 
 function pathOf(url: URL): string {

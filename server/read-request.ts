@@ -3,6 +3,9 @@ import { OPERATIONS, type Operation, relayQuery } from "../src/core/http-api.ts"
 import type { Run } from "../src/core/plan-runs.ts";
 import { isEnded, RELAY_TOKEN_HEADER } from "../src/core/relay-url.ts";
 
+// At 16 KiB/s, slower than which no link is waited for, the largest body takes as long. `http.Server` has a limit too, but where
+// runs are relayed it has to be off.
+const BODY_TIMEOUT_MS = 128_000;
 // 10,000 parts with their ETags are some 700 KB of JSON.
 const MAX_BODY_BYTES = 2 * 1024 * 1024;
 
@@ -37,14 +40,15 @@ export function operationOf(request: Request): Operation {
 /**
  * The JSON body, checked.
  *
- * @throws {RequestRefused} 400, 413, 415
+ * @throws {RequestRefused} 400, 408, 413, 415
  */
 export async function readBody<T extends v.GenericSchema>(
   request: Request,
   schema: T,
+  timeoutMs = BODY_TIMEOUT_MS,
 ): Promise<v.InferOutput<T>> {
   requireJson(request.headers);
-  return parse(parseJson(await readBytes(request)), schema);
+  return parse(parseJson(await readBytes(request, timeoutMs)), schema);
 }
 
 /**
@@ -99,20 +103,30 @@ function requirePlain(headers: Headers): void {
   if (encoding !== "identity") throw new RequestRefused(415, "the body must not be compressed");
 }
 
-async function readBytes(request: Request): Promise<Uint8Array> {
-  const tooLarge = new RequestRefused(413, `at most ${MAX_BODY_BYTES} bytes`);
-  if (Number(request.headers.get("content-length")) > MAX_BODY_BYTES) throw tooLarge;
+async function readBytes(request: Request, timeoutMs: number): Promise<Uint8Array> {
+  const reader = request.body?.getReader();
+  if (reader === undefined) return new Uint8Array();
+  if (Number(request.headers.get("content-length")) > MAX_BODY_BYTES) throw tooLarge();
+  let isLate = false;
+  const timer = setTimeout(() => {
+    isLate = true;
+    stop(reader);
+  }, timeoutMs);
+  const bytes = await readAll(reader).finally(() => clearTimeout(timer));
+  if (isLate) throw new RequestRefused(408, "the body did not come in time");
+  return bytes;
+}
+
+async function readAll(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   let length = 0;
-  const reader = request.body?.getReader();
-  while (reader !== undefined) {
+  for (;;) {
     const { done, value } = await read(reader);
     if (done) break;
     length += value.byteLength;
     if (length > MAX_BODY_BYTES) {
-      // Not waited for: a source that does not end must not hold up the answer.
-      void reader.cancel().catch(() => {});
-      throw tooLarge;
+      stop(reader);
+      throw tooLarge();
     }
     chunks.push(value);
   }
@@ -123,6 +137,15 @@ async function readBytes(request: Request): Promise<Uint8Array> {
     offset += chunk.byteLength;
   }
   return bytes;
+}
+
+function tooLarge(): RequestRefused {
+  return new RequestRefused(413, `at most ${MAX_BODY_BYTES} bytes`);
+}
+
+/** Not waited for: a source that does not end must not hold up the answer. A read that waits ends with it. */
+function stop(reader: ReadableStreamDefaultReader<Uint8Array>): void {
+  void reader.cancel().catch(() => {});
 }
 
 async function read(reader: ReadableStreamDefaultReader<Uint8Array>) {

@@ -54,7 +54,7 @@ export const signRequest = v.object({
   ),
 });
 
-export const partsRequest = v.object({ token, after: count });
+export const partsRequest = v.object({ token, after: v.pipe(count, v.maxValue(10_000)) });
 
 export const completeRequest = v.object({
   token,

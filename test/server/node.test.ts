@@ -4,6 +4,7 @@ import express from "express";
 import { afterEach, expect, test, vi } from "vitest";
 import { toNodeListener } from "../../server/node.ts";
 import { listen } from "./listen.ts";
+import { raw } from "./raw-http.ts";
 
 const closers: (() => Promise<void>)[] = [];
 
@@ -70,6 +71,11 @@ test("a request target never changes the host", async () => {
 test.each([
   ["GET /x HTTP/1.1\r\nHost: a b\r\n", "a Host that is none"],
   ["GET /x HTTP/1.1\r\nHost: user@evil.example\r\n", "a Host with a user"],
+  ["GET /x HTTP/1.1\r\nHost: evil.example/y?\r\n", "a Host with a path"],
+  ["GET /x HTTP/1.1\r\nHost: evil.example#\r\n", "a Host with a fragment"],
+  ["GET /x HTTP/1.1\r\nHost: evil.example\\y\r\n", "a Host with a backslash"],
+  ["GET /x/y HTTP/1.1\r\nHost:\r\n", "an empty Host, in whose place the path would come"],
+  ["GET /x HTTP/1.1\r\nHost: a\r\nHost: b\r\n", "two Hosts"],
   ["TRACE /x HTTP/1.1\r\nHost: x\r\n", "a method that Request refuses"],
   ["OPTIONS * HTTP/1.1\r\nHost: x\r\n", "a target that is no path"],
 ])("%j is 400", async (head) => {
@@ -265,12 +271,3 @@ test("several cookies stay several", async () => {
   const url = await serve(toNodeListener(async () => new Response(null, { status: 204, headers })));
   expect((await fetch(url)).headers.getSetCookie()).toEqual(["a=1", "b=2"]);
 });
-
-/** Sends text as it is and gives all that comes back. */
-async function raw(port: number, text: string): Promise<string> {
-  const socket = connect(port, "127.0.0.1");
-  socket.write(text);
-  let answer = "";
-  for await (const chunk of socket) answer += chunk;
-  return answer;
-}
