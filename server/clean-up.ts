@@ -13,8 +13,8 @@ export interface CleanUpOptions {
   readonly client: S3Client;
   readonly bucket: string;
   /**
-   * Uploads begun at least this long ago are aborted: "24h". One that is still going on, or paused, starts again from its first
-   * byte, so give no less than an upload may take (`tokenSeconds`: 7 days by default).
+   * Uploads begun at least this long ago are aborted: "24h". One that is still going on, or paused, starts again from its
+   * first byte, so give no less than an upload may take (`tokenSeconds`: 7 days by default).
    */
   readonly olderThan: TimeSpan;
   /** Only keys that begin with this. @default "" */

@@ -70,7 +70,7 @@ export interface UploadHandlerOptions {
 export interface UploadErrorContext {
   /** Null for a request that is none of ours. */
   readonly operation: Operation | null;
-  /** Null where it was not known yet. */
+  /** Null where it was not known yet. Until `authorize` has named it, it is the client's own words, line ends and all. */
   readonly key: string | null;
   readonly owner: string | null;
   /** HTTP status of the answer; null for a warning, after which the request went on. */

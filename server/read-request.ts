@@ -3,8 +3,8 @@ import { OPERATIONS, type Operation, relayQuery } from "../src/core/http-api.ts"
 import type { Run } from "../src/core/plan-runs.ts";
 import { isEnded, RELAY_TOKEN_HEADER } from "../src/core/relay-url.ts";
 
-// At 16 KiB/s, slower than which no link is waited for, the largest body takes as long. `http.Server` has a limit too, but where
-// runs are relayed it has to be off.
+// At 16 KiB/s, slower than which no link is waited for, the largest body takes as long. `http.Server` has a limit too,
+// but where runs are relayed it has to be off.
 const BODY_TIMEOUT_MS = 128_000;
 // 10,000 parts with their ETags are some 700 KB of JSON.
 const MAX_BODY_BYTES = 2 * 1024 * 1024;

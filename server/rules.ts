@@ -12,23 +12,23 @@ export interface UploadRules {
    */
   readonly maxBytes?: number;
   /**
-   * MIME types: `application/pdf`, or `image/*` for all of a kind; parameters and case don't count. A file of no known type
-   * is `application/octet-stream`. Any other is refused with 415, `FILE_TYPE_REFUSED`. It is the type that the client says,
-   * and that the object will be served as; nobody has looked at the bytes.
+   * MIME types: `application/pdf`, or `image/*` for all of a kind; parameters and case don't count. A file of no known
+   * type is `application/octet-stream`. Any other is refused with 415, `FILE_TYPE_REFUSED`. It is the type that the client
+   * says, and that the object will be served as; nobody has looked at the bytes.
    * @default any
    */
   readonly types?: readonly string[];
   /**
-   * What the whole of the object's key must match, the one that `authorize` gave: `/photos\/.+\.jpe?g/`. Any other is refused with
-   * 403, `FORBIDDEN`.
+   * What the whole of the object's key must match, the one that `authorize` gave: `/photos\/.+\.jpe?g/`. Any other is
+   * refused with 403, `FORBIDDEN`.
    * @default any that `authorize` allows
    */
   readonly keys?: RegExp;
   /**
    * Uploads that one owner may begin in a minute; all that have no owner share one count. Those above it are told 429,
-   * `RATE_LIMITED`, with `Retry-After`, and wait their turn. Counted in this process's memory: with several servers the sum of
-   * them is what an owner may begin. For a limit across servers, or on what is open at once, count in `authorize` and
-   * return a 429.
+   * `RATE_LIMITED`, with `Retry-After`, and wait their turn. Counted in this process's memory: with several servers the
+   * sum of them is what an owner may begin. For a limit across servers, or on what is open at once, count in `authorize`
+   * and return a 429.
    * @default no limit
    */
   readonly beginsPerMinute?: number;
