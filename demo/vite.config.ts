@@ -22,6 +22,7 @@ export default defineConfig(({ mode }) => ({
     outDir,
     emptyOutDir: mode !== "worker",
     target: "es2022",
+    ...(mode !== "worker" && { rolldownOptions: { input: [at("page/index.html"), at("page/debug.html")] } }),
     ...(mode === "worker" && {
       lib: { entry: at("worker/sw.ts"), formats: ["iife" as const], name: "demo", fileName: () => "sw.js" },
     }),

@@ -3,6 +3,7 @@ export { isUploadError, UploadError, type UploadErrorCode, type UploadErrorWire 
 export type { AddOptions, LaneWish } from "./core/options.ts";
 export type { Lane, UploadSnapshot } from "./core/snapshot.ts";
 export type { StoredObject } from "./core/storage.ts";
+export type { TraceEvent } from "./core/trace.ts";
 export type { Durability, PauseReason, UploadState, WaitingReason } from "./core/upload.ts";
 export type { Guarantees, Survival } from "./guarantees.ts";
 export type { ListListener } from "./upload-list.ts";

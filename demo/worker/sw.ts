@@ -1,4 +1,5 @@
 import { httpStorage, serveUploads } from "backhaul/sw";
+import { TraceLog } from "./trace-log.ts";
 
 declare const self: ServiceWorkerGlobalScope;
 /** Every file of the built page, as the build has found them. */
@@ -28,4 +29,5 @@ self.addEventListener("fetch", (event) => {
   );
 });
 
-serveUploads({ storage: httpStorage({ endpoint: "/uploads" }) });
+const trace = new TraceLog();
+serveUploads({ storage: httpStorage({ endpoint: "/uploads" }), trace: (event) => trace.add(event) });

@@ -1,0 +1,15 @@
+import type { TraceEvent } from "backhaul/sw";
+
+/** From the demo's worker to its debug page, by BroadcastChannel. */
+export const TRACE_CHANNEL = "backhaul-demo-trace";
+/** What the debug page posts to the worker, which wakes it, to get the events so far. */
+export const TRACE_PLEASE = "backhaul-demo-trace-please";
+export const MOST_EVENTS = 500;
+
+/** Events of one life of the worker, in order. `from`: number of the first one. */
+export interface TraceMessage {
+  /** Random, another one in each life. */
+  readonly life: string;
+  readonly from: number;
+  readonly events: readonly TraceEvent[];
+}
