@@ -6,15 +6,22 @@ const MAX_LINE_BYTES = 4096;
 /**
  * Decodes `Content-Encoding: aws-chunked` without chunk signatures: `hex-size CRLF bytes CRLF … 0 CRLF trailers CRLF`.
  * `trailers` is filled (lower-case names) by the time the generator ends. A body that stops early is IncompleteBody.
+ *
+ * @param minChunkBytes of all chunks but the last
  */
 export async function* decodeAwsChunked(
   source: AsyncIterable<Buffer>,
   trailers: Map<string, string>,
+  minChunkBytes: number,
 ): AsyncGenerator<Buffer> {
   const reader = new Reader(source);
-  for (;;) {
+  let previous = Number.POSITIVE_INFINITY;
+  for (let chunk = 1; ; chunk++) {
     const size = parseSize(await reader.line());
     if (size === 0) break;
+    if (previous < minChunkBytes)
+      throw new S3Error("InvalidChunkSizeError", undefined, { Chunk: chunk, BadChunkSize: previous });
+    previous = size;
     for (let left = size; left > 0; ) {
       const bytes = await reader.bytes(left);
       left -= bytes.length;

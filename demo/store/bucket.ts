@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs"
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { type Blob, Blobs, type ReceivedBlob } from "./blobs.ts";
+import type { Checksum, ChecksumPlan, ObjectChecksum } from "./checksums.ts";
 import type { CorsRule } from "./cors.ts";
 import { readJson, writeJson } from "./json-file.ts";
 
@@ -16,6 +17,7 @@ export interface StoredObject {
   readonly etag: string;
   readonly modifiedAt: number;
   readonly headers: StoredHeaders;
+  readonly checksum?: ObjectChecksum;
   /** The bytes, in order. A multipart object stays in the files its parts came in. */
   readonly blobs: readonly Blob[];
   /** The multipart upload that made it: a repeated CompleteMultipartUpload is recognized by it. */
@@ -25,8 +27,10 @@ export interface StoredObject {
 export interface Part {
   readonly partNumber: number;
   readonly size: number;
-  /** Without quotes: the MD5 in hex. */
+  /** Without quotes: the MD5 in hex, or with SSE-KMS anything. */
   readonly etag: string;
+  /** Of the upload's algorithm. */
+  readonly checksum?: Checksum;
   readonly modifiedAt: number;
   readonly blob: Blob;
 }
@@ -36,6 +40,7 @@ interface UploadRecord {
   readonly key: string;
   readonly initiatedAt: number;
   readonly headers: StoredHeaders;
+  readonly checksum?: ChecksumPlan;
 }
 
 export interface Upload extends UploadRecord {

@@ -1,41 +1,76 @@
 import { createHash, type Hash } from "node:crypto";
 import type { IncomingHttpHeaders } from "node:http";
-import { crc32 } from "node:zlib";
 import type { Payload } from "./authenticate.ts";
+import {
+  type AnnouncedChecksum,
+  announcedChecksum,
+  type Checksum,
+  type ChecksumAlgorithm,
+  type ChecksumHasher,
+  checksumHasher,
+  checksumHeader,
+  isChecksum,
+} from "./checksums.ts";
 import { S3Error } from "./errors.ts";
+
+/** What a body was found to be. */
+export interface Digests {
+  /** Hex. */
+  readonly md5: string;
+  /** The one that was announced or asked for. */
+  readonly checksum: Checksum | undefined;
+}
 
 /** Hashes a body as it streams by, and compares with what the client announced in headers and trailers. */
 export class BodyDigests {
   readonly #headers: IncomingHttpHeaders;
   readonly #payload: Payload;
+  readonly #announced: AnnouncedChecksum | undefined;
   readonly #md5 = createHash("md5");
   readonly #sha256: Hash | undefined;
-  #crc32: number | undefined;
+  readonly #checksum: ChecksumHasher | undefined;
 
-  constructor(headers: IncomingHttpHeaders, payload: Payload) {
+  private constructor(
+    headers: IncomingHttpHeaders,
+    payload: Payload,
+    announced: AnnouncedChecksum | undefined,
+    checksum: ChecksumHasher | undefined,
+  ) {
     this.#headers = headers;
     this.#payload = payload;
-    const announced = (name: string) =>
-      headers[name] !== undefined || String(headers["x-amz-trailer"]).includes(name);
-    if (payload.kind === "sha256" || announced("x-amz-checksum-sha256")) this.#sha256 = createHash("sha256");
-    if (announced("x-amz-checksum-crc32")) this.#crc32 = 0;
-    checkFormat(headers);
+    this.#announced = announced;
+    this.#checksum = checksum;
+    if (payload.kind === "sha256") this.#sha256 = createHash("sha256");
+  }
+
+  /** @param algorithm is calculated even if the client announces none */
+  static async of(
+    headers: IncomingHttpHeaders,
+    payload: Payload,
+    algorithm?: ChecksumAlgorithm,
+  ): Promise<BodyDigests> {
+    const md5 = headers["content-md5"];
+    if (md5 !== undefined && !isMd5(String(md5))) throw new S3Error("InvalidDigest");
+    const announced = announcedChecksum(headers);
+    const calculated = announced?.algorithm ?? algorithm;
+    const checksum = calculated === undefined ? undefined : await checksumHasher(calculated);
+    return new BodyDigests(headers, payload, announced, checksum);
   }
 
   update(chunk: Buffer): void {
     this.#md5.update(chunk);
     this.#sha256?.update(chunk);
-    if (this.#crc32 !== undefined) this.#crc32 = crc32(chunk, this.#crc32);
+    this.#checksum?.update(chunk);
   }
 
-  /** The body's MD5 in hex, once every announced digest has been found right. */
-  finish(trailers: ReadonlyMap<string, string>): string {
+  /** Once every announced digest has been found right. */
+  finish(trailers: ReadonlyMap<string, string>): Digests {
     const md5 = this.#md5.digest();
-    const sha256 = this.#sha256?.digest();
-    if (this.#payload.kind === "sha256" && sha256?.toString("hex") !== this.#payload.hex) {
+    const sha256 = this.#sha256?.digest("hex");
+    if (this.#payload.kind === "sha256" && sha256 !== this.#payload.hex) {
       throw new S3Error("XAmzContentSHA256Mismatch", undefined, {
         ClientComputedContentSHA256: this.#payload.hex,
-        S3ComputedContentSHA256: sha256?.toString("hex") ?? "",
+        S3ComputedContentSHA256: sha256 ?? "",
       });
     }
     const expectedMd5 = this.#headers["content-md5"];
@@ -45,45 +80,30 @@ export class BodyDigests {
         CalculatedDigest: md5.toString("base64"),
       });
     }
-    const calculated = { sha256: sha256?.toString("base64"), crc32: this.#crc32Base64() };
-    for (const [kind, value] of Object.entries(calculated)) {
-      const expected = this.#headers[`x-amz-checksum-${kind}`] ?? trailers.get(`x-amz-checksum-${kind}`);
-      if (expected !== undefined && expected !== value) {
-        throw new S3Error(
-          "BadDigest",
-          `The ${kind.toUpperCase()} you specified did not match the calculated checksum.`,
-        );
-      }
+    const checksum = this.#checksum?.finish();
+    if (this.#announced !== undefined && expectedValue(this.#announced, trailers) !== checksum?.value) {
+      throw new S3Error(
+        "BadDigest",
+        `The ${this.#announced.algorithm} you specified did not match the calculated checksum.`,
+      );
     }
-    return md5.toString("hex");
-  }
-
-  #crc32Base64(): string | undefined {
-    if (this.#crc32 === undefined) return undefined;
-    const bytes = Buffer.alloc(4);
-    bytes.writeUInt32BE(this.#crc32);
-    return bytes.toString("base64");
+    return { md5: md5.toString("hex"), checksum };
   }
 }
 
-function checkFormat(headers: IncomingHttpHeaders): void {
-  const md5 = headers["content-md5"];
-  if (md5 !== undefined && !isBase64Of(md5, 16)) throw new S3Error("InvalidDigest");
-  for (const [name, bytes] of [
-    ["x-amz-checksum-crc32", 4],
-    ["x-amz-checksum-sha256", 32],
-  ] as const) {
-    const value = headers[name];
-    if (value !== undefined && !isBase64Of(value, bytes)) {
-      throw new S3Error("InvalidRequest", `Value for ${name} header is invalid.`);
-    }
-  }
+function expectedValue(
+  { algorithm, value }: AnnouncedChecksum,
+  trailers: ReadonlyMap<string, string>,
+): string {
+  if (value !== null) return value;
+  const name = checksumHeader(algorithm);
+  const trailer = trailers.get(name);
+  if (trailer === undefined) throw new S3Error("MalformedTrailerError");
+  if (!isChecksum(algorithm, trailer))
+    throw new S3Error("InvalidRequest", `Value for ${name} trailing header is invalid.`);
+  return trailer;
 }
 
-function isBase64Of(value: string | string[], bytes: number): boolean {
-  return (
-    typeof value === "string" &&
-    Buffer.from(value, "base64").length === bytes &&
-    value.length === Math.ceil(bytes / 3) * 4
-  );
+function isMd5(value: string): boolean {
+  return Buffer.from(value, "base64").length === 16 && value.length === 24;
 }

@@ -23,6 +23,7 @@ const ERRORS = {
   InvalidAccessKeyId: [403, "The AWS Access Key Id you provided does not exist in our records."],
   InvalidArgument: [400, "Invalid Argument"],
   InvalidBucketName: [400, "The specified bucket is not valid."],
+  InvalidChunkSizeError: [403, "Only the last chunk is allowed to have a size less than 8192 bytes"],
   InvalidDigest: [400, "The Content-MD5 you specified is not valid."],
   InvalidPart: [
     400,
@@ -41,6 +42,10 @@ const ERRORS = {
   MalformedXML: [
     400,
     "The XML you provided was not well-formed or did not validate against our published schema",
+  ],
+  MalformedTrailerError: [
+    400,
+    "The request contained trailing data that was not well-formed or did not conform to our published schema.",
   ],
   MetadataTooLarge: [400, "Your metadata headers exceed the maximum allowed metadata size"],
   MethodNotAllowed: [405, "The specified method is not allowed against this resource."],

@@ -2,6 +2,7 @@ import type { IncomingHttpHeaders } from "node:http";
 import type { Readable } from "node:stream";
 import type { Payload } from "./authenticate.ts";
 import type { Buckets } from "./buckets.ts";
+import type { ServerSideEncryption } from "./encryption.ts";
 import type { RequestBody } from "./request-body.ts";
 import type { RequestTarget } from "./request-target.ts";
 
@@ -14,6 +15,7 @@ export interface Exchange {
   readonly payload: Payload;
   readonly now: () => number;
   readonly minPartBytes: number;
+  readonly sse: ServerSideEncryption | undefined;
   readonly region: string;
   readonly url: string;
 }

@@ -1,3 +1,4 @@
+import { checksumElements } from "./checksums.ts";
 import { S3Error } from "./errors.ts";
 import { type Operation, xmlAnswer } from "./exchange.ts";
 import { isKeyAfter, pageLimit, pageOf, sortByKey, wholeNumber } from "./paging.ts";
@@ -123,18 +124,21 @@ export const listParts: Operation = ({ buckets, target: { bucket, key, query } }
         ["Initiator", OWNER],
         ["Owner", OWNER],
         ["StorageClass", "STANDARD"],
+        ...optional("ChecksumAlgorithm", upload.checksum?.algorithm),
+        ...optional("ChecksumType", upload.checksum?.type),
         ["PartNumberMarker", marker],
         ["NextPartNumberMarker", page.last?.partNumber ?? 0],
         ["MaxParts", limit],
         ["IsTruncated", page.isTruncated],
         ...page.entries.map(
-          ({ partNumber, modifiedAt, etag, size }): Element => [
+          ({ partNumber, modifiedAt, etag, size, checksum }): Element => [
             "Part",
             [
               ["PartNumber", partNumber],
               ["LastModified", new Date(modifiedAt).toISOString()],
               ["ETag", `"${etag}"`],
               ["Size", size],
+              ...checksumElements(checksum),
             ],
           ],
         ),

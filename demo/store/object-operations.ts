@@ -1,26 +1,38 @@
+import type { IncomingHttpHeaders } from "node:http";
 import type { StoredObject } from "./bucket.ts";
 import { parseRange } from "./byte-range.ts";
+import { checksumHeaders, type ObjectChecksum } from "./checksums.ts";
 import { checkWrite, isNotModified } from "./conditions.ts";
+import { encryptionHeaders, etagOf } from "./encryption.ts";
 import { S3Error } from "./errors.ts";
 import type { Answer, Exchange, Operation } from "./exchange.ts";
 import { MAX_PUT_BYTES } from "./limits.ts";
 import { storedHeaders } from "./stored-headers.ts";
 
 export const putObject: Operation = async (exchange) => {
-  const { target, headers, body, payload, now } = exchange;
+  const { target, headers, body, payload, now, sse } = exchange;
   const bucket = exchange.buckets.get(target.bucket);
   const kept = storedHeaders(exchange);
   checkWrite(headers, bucket.object(target.key));
   const received = await bucket.blobs.receive(body.verified(payload, MAX_PUT_BYTES));
-  const { md5: etag, size } = received;
+  const { md5, size } = received;
+  const etag = etagOf(md5, sse);
+  const checksum: ObjectChecksum | undefined = received.checksum && {
+    ...received.checksum,
+    type: "FULL_OBJECT",
+  };
   try {
     checkWrite(headers, bucket.object(target.key));
   } catch (error) {
     await bucket.blobs.drop(received);
     throw error;
   }
-  await bucket.putObject({ key: target.key, size, etag, modifiedAt: now(), headers: kept }, received);
-  return { headers: { etag: `"${etag}"` }, stored: true };
+  const object = { key: target.key, size, etag, modifiedAt: now(), headers: kept };
+  await bucket.putObject({ ...object, ...(checksum && { checksum }) }, received);
+  return {
+    headers: { etag: `"${etag}"`, ...checksumHeaders(checksum), ...encryptionHeaders(sse) },
+    stored: true,
+  };
 };
 
 export const getObject: Operation = (exchange) => readObject(exchange, true);
@@ -47,10 +59,17 @@ function readObject({ buckets, target, headers }: Exchange, withBytes: boolean):
     headers: {
       ...described,
       "content-length": end - start + 1,
-      ...(range === undefined ? {} : { "content-range": `bytes ${start}-${end}/${object.size}` }),
+      ...(range === undefined
+        ? checksumsFor(headers, object)
+        : { "content-range": `bytes ${start}-${end}/${object.size}` }),
     },
     ...(withBytes ? { body: bucket.blobs.read(object.blobs, start, end) } : {}),
   };
+}
+
+/** Only for those who ask for them, and of the whole object only. */
+function checksumsFor(headers: IncomingHttpHeaders, { checksum }: StoredObject): Record<string, string> {
+  return headers["x-amz-checksum-mode"] === "ENABLED" ? checksumHeaders(checksum) : {};
 }
 
 function describe(object: StoredObject): Record<string, string> {

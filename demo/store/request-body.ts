@@ -1,9 +1,10 @@
 import type { IncomingMessage } from "node:http";
 import type { Payload } from "./authenticate.ts";
 import { decodeAwsChunked } from "./aws-chunked.ts";
-import { BodyDigests } from "./digests.ts";
+import type { ChecksumAlgorithm } from "./checksums.ts";
+import { BodyDigests, type Digests } from "./digests.ts";
 import { S3Error } from "./errors.ts";
-import { MAX_XML_BYTES } from "./limits.ts";
+import { MAX_XML_BYTES, MIN_CHUNK_BYTES } from "./limits.ts";
 
 /** A request's body, counted as it comes off the wire and verified as it is read. It can be read once. */
 export class RequestBody {
@@ -17,17 +18,24 @@ export class RequestBody {
 
   /**
    * The decoded bytes. After the last one the length and every announced digest are checked: the consumer sees the
-   * generator end (returning MD5 in hex and size) only for a body that is whole and right.
+   * generator end (returning digests and size) only for a body that is whole and right.
+   *
+   * @param algorithm of a checksum that is calculated even if the client announces none
    */
-  async *verified(payload: Payload, maxBytes: number): AsyncGenerator<Buffer, VerifiedBody> {
+  async *verified(
+    payload: Payload,
+    maxBytes: number,
+    algorithm?: ChecksumAlgorithm,
+  ): AsyncGenerator<Buffer, VerifiedBody> {
     const { headers } = this.#request;
     const expected = this.#expectedLength(payload);
     if (expected > maxBytes) {
       throw new S3Error("EntityTooLarge", undefined, { ProposedSize: expected, MaxSizeAllowed: maxBytes });
     }
-    const digests = new BodyDigests(headers, payload);
+    const digests = await BodyDigests.of(headers, payload, algorithm);
     const trailers = new Map<string, string>();
-    const bytes = payload.kind === "chunked" ? decodeAwsChunked(this.#wire(), trailers) : this.#wire();
+    const bytes =
+      payload.kind === "chunked" ? decodeAwsChunked(this.#wire(), trailers, MIN_CHUNK_BYTES) : this.#wire();
     let size = 0;
     for await (const chunk of bytes) {
       size += chunk.length;
@@ -36,7 +44,7 @@ export class RequestBody {
       yield chunk;
     }
     if (size !== expected) throw new S3Error("IncompleteBody");
-    return { md5: digests.finish(trailers), size };
+    return { ...digests.finish(trailers), size };
   }
 
   async text(payload: Payload): Promise<string> {
@@ -83,8 +91,6 @@ export class RequestBody {
   }
 }
 
-export interface VerifiedBody {
-  /** Hex. */
-  readonly md5: string;
+export interface VerifiedBody extends Digests {
   readonly size: number;
 }

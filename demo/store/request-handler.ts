@@ -5,6 +5,7 @@ import { finished, pipeline } from "node:stream/promises";
 import { authenticate, type Credentials } from "./authenticate.ts";
 import type { Buckets } from "./buckets.ts";
 import { corsHeaders, preflight } from "./cors.ts";
+import type { ServerSideEncryption } from "./encryption.ts";
 import { S3Error } from "./errors.ts";
 import type { Answer } from "./exchange.ts";
 import { RequestBody } from "./request-body.ts";
@@ -18,6 +19,7 @@ export interface HandlerContext {
   readonly credentials: Credentials;
   readonly minPartBytes: number;
   readonly traffic: Traffic;
+  readonly sse: ServerSideEncryption | undefined;
   readonly now: () => number;
   /** The store's own URL, known once it listens. */
   readonly url: () => string;
@@ -91,7 +93,7 @@ class Run {
   }
 
   async #perform(): Promise<Answer> {
-    const { buckets, credentials, now, minPartBytes, traffic, url } = this.#context;
+    const { buckets, credentials, now, minPartBytes, sse, traffic, url } = this.#context;
     const { method = "", headers } = this.#request;
     const target = parseTarget(this.#request.url ?? "");
     this.target = target;
@@ -104,7 +106,7 @@ class Run {
     const payload = authenticate({ method, target, headers }, credentials, now());
     const { region } = credentials;
     const exchange = {
-      ...{ buckets, target, headers, payload, now, minPartBytes, region },
+      ...{ buckets, target, headers, payload, now, minPartBytes, sse, region },
       ...{ body: this.#body, url: url() },
     };
     if (method !== "PUT" || target.key === "") return run(exchange);

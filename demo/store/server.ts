@@ -5,6 +5,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { Credentials } from "./authenticate.ts";
 import { Buckets } from "./buckets.ts";
+import type { ServerSideEncryption } from "./encryption.ts";
 import { MIN_PART_BYTES } from "./limits.ts";
 import { listenOnLoopback } from "./loopback.ts";
 import { handleRequest } from "./request-handler.ts";
@@ -27,6 +28,8 @@ export interface StoreOptions {
   readonly minPartBytes?: number;
   /** Bodies taken in at once; more are answered 503 SlowDown. Tests lower it. @default no limit */
   readonly mostPuts?: number;
+  /** Answers like a bucket that encrypts by itself, whose ETags are no MD5s. The bytes lie on the disk as they came. */
+  readonly sse?: ServerSideEncryption;
   /** Milliseconds since the epoch. @default Date.now */
   readonly now?: () => number;
   /** Called when a request has ended and the connection is ready for the next. */
@@ -53,6 +56,7 @@ export async function startStore(options: StoreOptions): Promise<Store> {
     credentials,
     minPartBytes: options.minPartBytes ?? MIN_PART_BYTES,
     traffic: { puts: 0, mostPuts: options.mostPuts ?? Number.POSITIVE_INFINITY },
+    sse: options.sse,
     now: options.now ?? Date.now,
     url: () => url,
   };

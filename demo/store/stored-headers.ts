@@ -1,4 +1,5 @@
 import type { StoredHeaders } from "./bucket.ts";
+import { encryptionHeaders } from "./encryption.ts";
 import { S3Error } from "./errors.ts";
 import type { Exchange } from "./exchange.ts";
 import { MAX_METADATA_BYTES } from "./limits.ts";
@@ -13,9 +14,12 @@ const KEPT = [
 ];
 const META = "x-amz-meta-";
 
-/** What of a request's headers belongs to the object. */
-export function storedHeaders({ headers, target }: Exchange): StoredHeaders {
-  const stored: Record<string, string> = { "content-type": "binary/octet-stream" };
+/** What of a request's headers, and of the store, belongs to the object. */
+export function storedHeaders({ headers, target, sse }: Exchange): StoredHeaders {
+  const stored: Record<string, string> = {
+    "content-type": "binary/octet-stream",
+    ...encryptionHeaders(sse),
+  };
   for (const name of KEPT) {
     const value = headers[name];
     if (typeof value === "string" && value !== "") stored[name] = value;

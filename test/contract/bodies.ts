@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import { Readable } from "node:stream";
 import { GetObjectCommand, HeadObjectCommand, PutObjectCommand } from "@aws-sdk/client-s3";
+import { crc32, crc64 } from "hash-wasm";
 import { describe, expect, it } from "vitest";
 import { MIB, Multipart } from "./multipart.ts";
 import { presignPart, presignPut } from "./presign.ts";
@@ -9,6 +10,10 @@ import type { Subject } from "./subject.ts";
 
 const BODY = "the bytes themselves";
 const digest = (algorithm: string, text: string) => createHash(algorithm).update(text).digest("base64");
+
+const base64 = (hex: string) => Buffer.from(hex, "hex").toString("base64");
+const CRC32C = base64(await crc32(BODY, 0x82f63b78));
+const CRC64 = base64(await crc64(BODY, "9a6c9329ac4bc9b5"));
 
 export function describeBodies(subject: Subject): void {
   const at = (Key: string) => ({ Bucket: subject.bucket, Key });
@@ -39,6 +44,8 @@ export function describeBodies(subject: Subject): void {
         { ChecksumSHA256: digest("sha256", "other") },
       ],
       ["x-amz-checksum-crc32", { ChecksumCRC32: "fMA6NA==" }, { ChecksumCRC32: "AAAAAA==" }],
+      ["x-amz-checksum-crc32c", { ChecksumCRC32C: CRC32C }, { ChecksumCRC32C: "AAAAAA==" }],
+      ["x-amz-checksum-crc64nvme", { ChecksumCRC64NVME: CRC64 }, { ChecksumCRC64NVME: "AAAAAAAAAAA=" }],
     ])("%s is checked", async (name, right, wrong) => {
       const put = (checksum: object) =>
         verdictOf(subject.s3.send(new PutObjectCommand({ ...at(name), Body: BODY, ...checksum })));
@@ -49,7 +56,7 @@ export function describeBodies(subject: Subject): void {
     it("come as trailers when the SDK streams", async () => {
       const streaming = subject.client({ requestChecksumCalculation: "WHEN_SUPPORTED" });
       const body = randomBytes(3 * MIB);
-      const chunks = [body.subarray(0, 1), body.subarray(1, 200_000), body.subarray(200_000)];
+      const chunks = [body.subarray(0, 8_192), body.subarray(8_192, 200_000), body.subarray(200_000)];
       const put = streaming.send(
         new PutObjectCommand({ ...at("streamed"), Body: Readable.from(chunks), ContentLength: body.length }),
       );

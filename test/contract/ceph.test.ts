@@ -16,6 +16,8 @@ const CEPH_DIFFERENCES: KnownDifferences = {
   "x-amz-* header that was not signed": "200",
   "wrong x-amz-checksum-sha256": "200",
   "wrong x-amz-checksum-crc32": "200",
+  "wrong x-amz-checksum-crc32c": "200",
+  "wrong x-amz-checksum-crc64nvme": "200",
   "aws-chunked body with a trailer": "411 MissingContentLength",
   "Transfer-Encoding: chunked": "411 MissingContentLength",
   "part number 0": "200",

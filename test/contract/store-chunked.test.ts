@@ -13,13 +13,14 @@ function encode(chunks: readonly Uint8Array[], trailers: string): Buffer {
   return Buffer.concat([...framed, `0\r\n${trailers}\r\n`].map((piece) => Buffer.from(piece)));
 }
 
-async function decode(pieces: readonly Buffer[]) {
+async function decode(pieces: readonly Buffer[], minChunkBytes = 0) {
   const trailers = new Map<string, string>();
   const decoded: Buffer[] = [];
   const source = (async function* () {
     yield* pieces;
   })();
-  for await (const chunk of decodeAwsChunked(source, trailers)) decoded.push(Buffer.from(chunk));
+  for await (const chunk of decodeAwsChunked(source, trailers, minChunkBytes))
+    decoded.push(Buffer.from(chunk));
   return { bytes: Buffer.concat(decoded), trailers };
 }
 
@@ -53,6 +54,17 @@ describe("decoding aws-chunked", () => {
     );
   });
 
+  it("takes no small chunk but the last", async () => {
+    await fc.assert(
+      fc.asyncProperty(chunks, async (sent) => {
+        const decoded = decode([encode(sent, "")], 20);
+        if (sent.slice(0, -1).every(({ length }) => length >= 20))
+          expect((await decoded).bytes.equals(Buffer.concat(sent))).toBe(true);
+        else await expect(decoded).rejects.toMatchObject({ code: "InvalidChunkSizeError", status: 403 });
+      }),
+    );
+  });
+
   it.each(["zz\r\nab\r\n0\r\n\r\n", "2\r\nabc\r\n0\r\n\r\n", "-1\r\n\r\n", "\r\n", `1;${"x".repeat(9000)}`])(
     "refuses %j",
     async (wire) => {
@@ -62,7 +74,7 @@ describe("decoding aws-chunked", () => {
 });
 
 describe("an aws-chunked request", () => {
-  const BODY = Buffer.from("in several chunks");
+  const BODY = Buffer.from("in several chunks ".repeat(1_000));
   const checksum = Buffer.alloc(4);
   checksum.writeUInt32BE(crc32(BODY));
 
@@ -96,10 +108,15 @@ describe("an aws-chunked request", () => {
 
   it("is stored only if length and trailing checksum are right", async () => {
     const subject = await TemporaryStore.start();
-    const chunks = [BODY.subarray(0, 3), BODY.subarray(3)];
+    const chunks = [BODY.subarray(0, 8_192), BODY.subarray(8_192)];
     const right = encode(chunks, `x-amz-checksum-crc32:${checksum.toString("base64")}\r\n`);
     const wrong = encode(chunks, "x-amz-checksum-crc32:AAAAAA==\r\n");
+    const malformed = encode(chunks, "x-amz-checksum-crc32:AAAAAAA=\r\n");
+    const small = encode([BODY.subarray(0, 8_191), BODY.subarray(8_191)], "");
     expect(await put(subject, wrong, BODY.length)).toBe("400 BadDigest");
+    expect(await put(subject, malformed, BODY.length)).toBe("400 InvalidRequest");
+    expect(await put(subject, encode(chunks, ""), BODY.length)).toBe("400 MalformedTrailerError");
+    expect(await put(subject, small, BODY.length)).toBe("403 InvalidChunkSizeError");
     expect(await put(subject, right, BODY.length - 1)).toBe("400 IncompleteBody");
     expect(await put(subject, right, BODY.length + 1)).toBe("400 IncompleteBody");
     expect(await put(subject, right.subarray(0, -2), BODY.length)).toBe("400 IncompleteBody");
