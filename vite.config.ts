@@ -33,7 +33,9 @@ export default defineConfig({
       },
       formats: ["es"],
     },
-    rollupOptions: { external: [/^node:/, /^@aws-sdk\//, "comlink", "idb", "valibot", /^workbox-/] },
+    rollupOptions: {
+      external: [/^node:/, /^@aws-sdk\//, "comlink", "hash-wasm", "idb", "valibot", /^workbox-/],
+    },
   },
   test: {
     projects: [

@@ -1,4 +1,5 @@
 import * as v from "valibot";
+import { CHECKSUM_KINDS } from "../src/core/checksum.ts";
 
 const common = {
   bucket: v.string(),
@@ -7,6 +8,7 @@ const common = {
   uploadId: v.string(),
   /** Bytes. */
   size: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
+  checksum: v.picklist(CHECKSUM_KINDS),
   /** Whom `authorize` named at `begin`; null if nobody. */
   owner: v.nullable(v.string()),
   /** Milliseconds since the epoch. */

@@ -5,7 +5,9 @@ import {
   ListPartsCommand,
   type S3Client,
 } from "@aws-sdk/client-s3";
+import { type ChecksumKind, isSigned } from "../src/core/checksum.ts";
 import { StorageFault } from "../src/core/storage.ts";
+import { algorithmOf } from "./checksums.ts";
 import { isNoSuchUpload, toStorageFault } from "./s3-faults.ts";
 import { UPLOAD_ID_METADATA } from "./signer.ts";
 
@@ -19,6 +21,7 @@ export interface OpenIntent {
   readonly uploadId: string;
   /** MIME type, "" where unknown. */
   readonly type: string;
+  readonly checksum: ChecksumKind;
   /** Milliseconds since the first try whose answer was lost; null for a first try. */
   readonly triedForMs: number | null;
 }
@@ -34,7 +37,7 @@ export async function openMultipartUpload(
   intent: OpenIntent,
   onLeftOpen: (error: StorageFault) => void,
 ): Promise<string> {
-  const { bucket, key, uploadId, type, triedForMs } = intent;
+  const { bucket, key, uploadId, type, checksum, triedForMs } = intent;
   const startedAt = Date.now();
   if (triedForMs !== null) {
     try {
@@ -52,6 +55,11 @@ export async function openMultipartUpload(
       Key: key,
       Metadata: { [UPLOAD_ID_METADATA]: uploadId },
       ...(type !== "" && { ContentType: type }),
+      ...(isSigned(checksum) && {
+        ChecksumAlgorithm: algorithmOf(checksum),
+        // The one type that S3 has for CRC-64, and the one for SHA-256.
+        ChecksumType: checksum === "crc64nvme" ? "FULL_OBJECT" : "COMPOSITE",
+      }),
     }),
   );
   if (!answer.UploadId)

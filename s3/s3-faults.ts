@@ -69,6 +69,9 @@ const BUSY = new Set([
   "RequestLimitExceeded",
   "OperationAborted",
   "ConditionalRequestConflict",
+  // Of a body that was damaged or cut short on its way here.
+  "BadDigest",
+  "IncompleteBody",
 ]);
 
 // The server's own credentials, clock or bucket are wrong. The upload is sound, and goes on when the operator has mended it.

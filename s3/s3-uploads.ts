@@ -1,10 +1,9 @@
 import {
   AbortMultipartUploadCommand,
   CompleteMultipartUploadCommand,
-  HeadObjectCommand,
-  type HeadObjectCommandOutput,
   ListPartsCommand,
 } from "@aws-sdk/client-s3";
+import { type ChecksumKind, isSigned } from "../src/core/checksum.ts";
 import { countParts, type PartPlan } from "../src/core/plan-parts.ts";
 import {
   type PartReceipt,
@@ -15,16 +14,23 @@ import {
   type UploadedPart,
   type UploadedPartsPage,
 } from "../src/core/storage.ts";
+import { checksumField, isChecksumOf, partChecksum, reportedChecksum } from "./checksums.ts";
 import type { MultipartClaims, SingleClaims, UploadClaims } from "./claims.ts";
+import { type Found, findObject } from "./find-object.ts";
 import { type OpenIntent, openMultipartUpload } from "./open-upload.ts";
-import { isInternalError, isNoSuchUpload, isNotFound, isPartsRefusal, toStorageFault } from "./s3-faults.ts";
-import { createSigner, type SignerOptions, UPLOAD_ID_METADATA } from "./signer.ts";
+import { invalidAnswer, required, unquote } from "./s3-answer.ts";
+import { isInternalError, isNoSuchUpload, isPartsRefusal, toStorageFault } from "./s3-faults.ts";
+import { createSigner, type SignerOptions } from "./signer.ts";
+import { hasForeignPart, isAsSent } from "./verify-object.ts";
 
 /** The storage port's S3 end, for claims whose token has been checked. Every method rejects with `StorageFault` only. */
 export interface S3Uploads {
   /** `openMultipartUpload` */
   open(intent: Omit<OpenIntent, "bucket">, onLeftOpen: (error: StorageFault) => void): Promise<string>;
-  /** @throws {StorageFault} hopeless, `REQUEST_INVALID`, for a part number that the upload does not have */
+  /**
+   * @throws {StorageFault} hopeless, `REQUEST_INVALID`, for a part number that the upload does not have, and for a checksum
+   *   that is missing, none of the upload's kind, or not to be signed
+   */
   sign(claims: UploadClaims, parts: readonly PartToSign[]): Promise<readonly SignedPart[]>;
   /**
    * One page as S3 cuts it, at most 1,000 parts. A single PUT is part 1 as soon as its object is there.
@@ -46,12 +52,11 @@ export function createS3Uploads(options: SignerOptions): S3Uploads {
     const plan = planOf(claims);
     const stray = parts.find(({ partNumber }) => partNumber < 1 || partNumber > plan.partCount);
     if (stray !== undefined)
-      throw new StorageFault("hopeless", "REQUEST_INVALID", {
-        detail: `part ${stray.partNumber} of an upload of ${plan.partCount} parts`,
-      });
+      throw invalidRequest(`part ${stray.partNumber} of an upload of ${plan.partCount} parts`);
+    for (const part of parts) checkToSign(claims.checksum, part);
     return Promise.all(
-      parts.map(({ partNumber }) =>
-        claims.method === "single" ? signer.signSingle(claims) : signer.signPart(claims, plan, partNumber),
+      parts.map((part) =>
+        claims.method === "single" ? signer.signSingle(claims, part) : signer.signPart(claims, plan, part),
       ),
     );
   }
@@ -61,11 +66,11 @@ export function createS3Uploads(options: SignerOptions): S3Uploads {
       new ListPartsCommand({ ...uploadOf(claims), PartNumberMarker: String(after) }),
     );
     const parts = (page.Parts ?? []).map(
-      ({ PartNumber, ETag, Size }): UploadedPart => ({
-        partNumber: required(PartNumber, "part number"),
-        etag: unquote(required(ETag, "ETag")),
-        size: required(Size, "size"),
-        checksum: null,
+      (part): UploadedPart => ({
+        partNumber: required(part.PartNumber, "part number"),
+        etag: unquote(required(part.ETag, "ETag")),
+        size: required(part.Size, "size"),
+        checksum: partChecksum(claims.checksum, reportedChecksum(claims.checksum, part)),
       }),
     );
     const next = page.IsTruncated ? Number(page.NextPartNumberMarker) : null;
@@ -76,27 +81,9 @@ export function createS3Uploads(options: SignerOptions): S3Uploads {
   async function lookUpSingle(claims: SingleClaims, after: number): Promise<UploadedPartsPage> {
     const found = await find(claims);
     if (found.state !== "ours" || after >= 1) return { parts: [], next: null };
-    const { etag, size } = found.object;
-    return { parts: [{ partNumber: 1, etag, size, checksum: null }], next: null };
-  }
-
-  /** What S3 holds under the upload's key. */
-  async function find(claims: UploadClaims): Promise<Found> {
-    let head: HeadObjectCommandOutput;
-    try {
-      head = await client.send(new HeadObjectCommand({ Bucket: bucket, Key: claims.key }));
-    } catch (error) {
-      if (isNotFound(error)) return { state: "absent" };
-      throw error;
-    }
-    if (head.Metadata?.[UPLOAD_ID_METADATA] !== claims.uploadId) return { state: "foreign" };
-    const size = required(head.ContentLength, "size");
-    if (size !== claims.size) return { state: "wrongSize", size };
-    const etag = unquote(required(head.ETag, "ETag"));
-    return {
-      state: "ours",
-      object: { key: claims.key, size, etag, location: await signer.locate(claims.key) },
-    };
+    const { etag, size } = found;
+    const checksum = partChecksum(claims.checksum, found.checksum);
+    return { parts: [{ partNumber: 1, etag, size, checksum }], next: null };
   }
 
   async function completeSingle(
@@ -105,21 +92,27 @@ export function createS3Uploads(options: SignerOptions): S3Uploads {
   ): Promise<StoredObject> {
     const found = await find(claims);
     if (found.state === "absent") throw mismatch("no object is there");
-    const object = verified(found);
-    if (receipts[0]?.etag !== object.etag) throw mismatch("the object's ETag is another one");
-    return object;
+    if (found.state === "ours" && found.etag !== receipts[0]?.etag)
+      throw mismatch("the object's ETag is another one");
+    return verified(claims, receipts, found);
   }
 
   async function completeMultipart(
     claims: MultipartClaims,
     receipts: readonly PartReceipt[],
   ): Promise<StoredObject> {
+    // Better than an object that must not be used, in the place of one that perhaps was there.
+    if (hasForeignPart(claims.checksum, receipts)) throw mismatch("a part's ETag is not its MD5");
     try {
       const answer = await client.send(
         new CompleteMultipartUploadCommand({
           ...uploadOf(claims),
           MultipartUpload: {
-            Parts: receipts.map(({ partNumber, etag }) => ({ PartNumber: partNumber, ETag: `"${etag}"` })),
+            Parts: receipts.map(({ partNumber, etag, checksum }) => ({
+              PartNumber: partNumber,
+              ETag: `"${etag}"`,
+              ...checksumField(claims.checksum, checksum),
+            })),
           },
         }),
       );
@@ -128,23 +121,27 @@ export function createS3Uploads(options: SignerOptions): S3Uploads {
         throw new StorageFault("busy", "SERVER_ERROR", { detail: "the storage's answer names no object" });
     } catch (error) {
       if (isPartsRefusal(error)) throw mismatch(toStorageFault(error).detail ?? "", error);
-      return await completedBefore(claims, error);
+      return await completedBefore(claims, receipts, error);
     }
     const found = await find(claims);
     if (found.state === "absent")
       throw new StorageFault("busy", "SERVER_ERROR", { detail: "the object can't be seen yet" });
-    return verified(found);
+    return verified(claims, receipts, found);
   }
 
   /** An upload that is no longer open was either dropped or completed by an earlier try whose answer was lost. */
-  async function completedBefore(claims: MultipartClaims, refusal: unknown): Promise<StoredObject> {
+  async function completedBefore(
+    claims: MultipartClaims,
+    receipts: readonly PartReceipt[],
+    refusal: unknown,
+  ): Promise<StoredObject> {
     if (!isNoSuchUpload(refusal) && !isInternalError(refusal)) throw refusal;
     // In this order: an upload that ends between the two looks is found as an object by the second.
     if (!isNoSuchUpload(refusal) && (await isOpen(claims))) throw refusal;
     const found = await find(claims);
     if (found.state === "absent" || found.state === "foreign")
       throw new StorageFault("gone", "UPLOAD_GONE", { cause: toStorageFault(refusal).cause });
-    return verified(found);
+    return verified(claims, receipts, found);
   }
 
   async function isOpen(claims: MultipartClaims): Promise<boolean> {
@@ -165,13 +162,37 @@ export function createS3Uploads(options: SignerOptions): S3Uploads {
     }
   }
 
+  function find(claims: UploadClaims): Promise<Found> {
+    return findObject(client, bucket, claims);
+  }
+
+  async function verified(
+    claims: UploadClaims,
+    receipts: readonly PartReceipt[],
+    found: Exclude<Found, { state: "absent" }>,
+  ): Promise<StoredObject> {
+    const { key, checksum } = claims;
+    switch (found.state) {
+      case "ours": {
+        if (!(await isAsSent(claims, planOf(claims), receipts, found)))
+          throw notAsSent(`its ${checksum === "md5" ? "ETag" : checksum} is not that of what was sent`);
+        const { size, etag } = found;
+        return { key, size, etag, location: await signer.locate(key) };
+      }
+      case "foreign":
+        throw notAsSent("the object is of another upload");
+      case "wrongSize":
+        throw notAsSent(`the object has ${found.size} bytes`);
+    }
+  }
+
   function uploadOf(claims: MultipartClaims) {
     return { Bucket: bucket, Key: claims.key, UploadId: claims.s3UploadId };
   }
 
   return {
     open: (intent, onLeftOpen) => settle(openMultipartUpload(client, { bucket, ...intent }, onLeftOpen)),
-    sign: (claims, partNumbers) => settle(sign(claims, partNumbers)),
+    sign: (claims, parts) => settle(sign(claims, parts)),
     parts: (claims, after) =>
       settle(claims.method === "single" ? lookUpSingle(claims, after) : listParts(claims, after)),
     async complete(claims, receipts) {
@@ -184,26 +205,21 @@ export function createS3Uploads(options: SignerOptions): S3Uploads {
   };
 }
 
-type Found =
-  | { readonly state: "absent" }
-  /** It carries another upload's id, or none. */
-  | { readonly state: "foreign" }
-  | { readonly state: "wrongSize"; readonly size: number }
-  | { readonly state: "ours"; readonly object: StoredObject };
+function notAsSent(detail: string): StorageFault {
+  return new StorageFault("hopeless", "VERIFICATION_FAILED", { detail });
+}
 
-function verified(found: Exclude<Found, { state: "absent" }>): StoredObject {
-  switch (found.state) {
-    case "ours":
-      return found.object;
-    case "foreign":
-      throw new StorageFault("hopeless", "VERIFICATION_FAILED", {
-        detail: "the object is of another upload",
-      });
-    case "wrongSize":
-      throw new StorageFault("hopeless", "VERIFICATION_FAILED", {
-        detail: `the object has ${found.size} bytes`,
-      });
-  }
+/** @throws {StorageFault} hopeless, `REQUEST_INVALID` */
+function checkToSign(kind: ChecksumKind, { partNumber, checksum }: PartToSign): void {
+  const isRight = isSigned(kind) ? checksum !== null && isChecksumOf(kind, checksum) : checksum === null;
+  if (isRight) return;
+  throw invalidRequest(
+    `part ${partNumber} needs ${isSigned(kind) ? `its ${kind}` : "no checksum"} to be signed`,
+  );
+}
+
+function invalidRequest(detail: string): StorageFault {
+  return new StorageFault("hopeless", "REQUEST_INVALID", { detail });
 }
 
 export function planOf(claims: UploadClaims): PartPlan {
@@ -218,26 +234,18 @@ function inOrder(claims: UploadClaims, receipts: readonly PartReceipt[]): readon
   const ordered = receipts.toSorted((a, b) => a.partNumber - b.partNumber);
   if (ordered.length !== partCount || ordered.some(({ partNumber }, index) => partNumber !== index + 1))
     throw mismatch(`parts 1 to ${partCount} are needed, each once`);
+  const { checksum: kind } = claims;
+  const malformed = ordered.find(
+    ({ checksum }) => checksum !== null && kind !== "none" && !isChecksumOf(kind, checksum),
+  );
+  if (malformed !== undefined)
+    throw invalidRequest(`the checksum of part ${malformed.partNumber} is no ${kind}`);
   return ordered;
 }
 
 function mismatch(detail: string, cause?: unknown): StorageFault {
   const known = cause === undefined ? {} : { cause: toStorageFault(cause).cause };
   return new StorageFault("parts", "PARTS_MISMATCH", { detail, ...known });
-}
-
-export function required<T>(value: T | undefined, what: string): T {
-  if (value === undefined) throw invalidAnswer(`it has no ${what}`);
-  return value;
-}
-
-export function invalidAnswer(detail: string): StorageFault {
-  return new StorageFault("hopeless", "STORAGE_RESPONSE_INVALID", { detail });
-}
-
-/** Some engines quote ETags, some don't. */
-export function unquote(etag: string): string {
-  return etag.replaceAll('"', "");
 }
 
 async function settle<T>(work: Promise<T>): Promise<T> {

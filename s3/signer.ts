@@ -8,8 +8,10 @@ import {
   type UploadPartCommandInput,
 } from "@aws-sdk/client-s3";
 import { getSignedUrl } from "@aws-sdk/s3-request-presigner";
+import { type Checksum, type ChecksumKind, isSigned } from "../src/core/checksum.ts";
 import { type PartPlan, partBytes } from "../src/core/plan-parts.ts";
-import { type SignedPart, StorageFault } from "../src/core/storage.ts";
+import { type PartToSign, type SignedPart, StorageFault } from "../src/core/storage.ts";
+import { checksumField, headerOf } from "./checksums.ts";
 import type { MultipartClaims, SingleClaims } from "./claims.ts";
 
 /** Metadata of each object, `x-amz-meta-backhaul-upload`: the page's id of the upload that made it. */
@@ -28,8 +30,8 @@ type PresignOptions = NonNullable<Parameters<typeof getSignedUrl>[2]>;
 
 /** Presigns the requests that browsers send. Nothing here goes over the network, but for fetching credentials. */
 export interface Signer {
-  signPart(claims: MultipartClaims, plan: PartPlan, partNumber: number): Promise<SignedPart>;
-  signSingle(claims: SingleClaims): Promise<SignedPart>;
+  signPart(claims: MultipartClaims, plan: PartPlan, part: PartToSign): Promise<SignedPart>;
+  signSingle(claims: SingleClaims, part: PartToSign): Promise<SignedPart>;
   /** URL of an object, without a signature. */
   locate(key: string): Promise<string>;
 }
@@ -54,7 +56,8 @@ export function createSigner(options: SignerOptions): Signer {
     const url = await presign({
       signingDate: new Date(signedAt),
       expiresIn: lifetime,
-      // By default the presigner moves x-amz-* into the query, where metadata is ignored, and leaves Content-Type unsigned.
+      // By default the presigner moves x-amz-* into the query, where metadata and checksums are ignored, and leaves
+      // Content-Type unsigned.
       unhoistableHeaders: new Set(names),
       signableHeaders: new Set(names),
     });
@@ -62,16 +65,24 @@ export function createSigner(options: SignerOptions): Signer {
   }
 
   return {
-    signPart(claims, plan, partNumber) {
-      const command = new UploadPartCommand(partInput(bucket, claims, plan, partNumber));
-      return sign(partNumber, {}, (options) => getSignedUrl(client, command, options));
+    signPart(claims, plan, { partNumber, checksum }) {
+      const command = new UploadPartCommand({
+        ...partInput(bucket, claims, plan, partNumber),
+        ...checksumField(claims.checksum, checksum),
+      });
+      const headers = checksumHeader(claims.checksum, checksum);
+      return sign(partNumber, headers, (options) => getSignedUrl(client, command, options));
     },
 
-    signSingle(claims) {
-      const command = new PutObjectCommand(objectInput(bucket, claims));
+    signSingle(claims, { checksum }) {
+      const command = new PutObjectCommand({
+        ...objectInput(bucket, claims),
+        ...checksumField(claims.checksum, checksum),
+      });
       const headers = {
         [`x-amz-meta-${UPLOAD_ID_METADATA}`]: claims.uploadId,
         ...(claims.type !== "" && { "content-type": claims.type }),
+        ...checksumHeader(claims.checksum, checksum),
       };
       return sign(1, headers, (options) => getSignedUrl(client, command, options));
     },
@@ -82,6 +93,10 @@ export function createSigner(options: SignerOptions): Signer {
       return url.href;
     },
   };
+}
+
+function checksumHeader(kind: ChecksumKind, checksum: Checksum | null): Readonly<Record<string, string>> {
+  return isSigned(kind) && checksum !== null ? { [headerOf(kind)]: checksum } : {};
 }
 
 /** UploadPart of one part, but for its body. */

@@ -5,7 +5,7 @@ import {
   type S3Client,
 } from "@aws-sdk/client-s3";
 import { isNoSuchUpload, toStorageFault } from "../s3/s3-faults.ts";
-import { invalidAnswer } from "../s3/s3-uploads.ts";
+import { invalidAnswer } from "../s3/s3-answer.ts";
 import { parseTimeSpan, type TimeSpan } from "./time-span.ts";
 
 export interface CleanUpOptions {

@@ -28,9 +28,10 @@ export interface UploadHandlerOptions {
   /**
    * The app's own client, with region, credentials and, for other engines than Amazon's, endpoint. Its credentials need
    * `s3:PutObject`, `s3:GetObject`, `s3:AbortMultipartUpload` and `s3:ListMultipartUploadParts` on the objects, and
-   * `s3:ListBucket` (without it S3 says 403 for an object that is not there) and `s3:ListBucketMultipartUploads` on the bucket.
-   * Give it a `requestTimeout`: the SDK has none by itself. Proxies and certificates belong into an `https.Agent` of yours; for
-   * large bodies the SDK makes another one if it was given the agent's options only.
+   * `s3:ListBucket` (without it S3 says 403 for an object that is not there) and `s3:ListBucketMultipartUploads` on the bucket;
+   * with SSE-KMS also `kms:GenerateDataKey` and `kms:Decrypt` on the bucket's key. Give it a `requestTimeout`: the SDK has none
+   * by itself. Proxies and certificates belong into an `https.Agent` of yours; for large bodies the SDK makes another one if it
+   * was given the agent's options only.
    */
   readonly client: S3Client;
   readonly bucket: string;
@@ -172,7 +173,7 @@ export function createUploadHandler(options: UploadHandlerOptions): UploadHandle
   }
 
   async function begin(intent: BeginIntent, request: Request, trail: Trail): Promise<BeginAnswer> {
-    const { uploadId, size, name, method, partSize, triedForMs } = intent;
+    const { uploadId, size, name, method, partSize, checksum, triedForMs } = intent;
     trail.key = intent.key;
     const type = toMediaType(intent.type);
     if (type === null) throw new RequestRefused(400, "type should be a MIME type");
@@ -190,11 +191,12 @@ export function createUploadHandler(options: UploadHandlerOptions): UploadHandle
     checkCut(intent, limits);
     countBegin?.(owner, performance.now());
 
-    const claims = { bucket, key, uploadId, size, owner, expiresAt: Date.now() + tokenSeconds * 1_000 };
+    const expiresAt = Date.now() + tokenSeconds * 1_000;
+    const claims = { bucket, key, uploadId, size, checksum, owner, expiresAt };
     if (method === "single") return { key, token: await tokens.seal({ ...claims, method, type }) };
 
     const onLeftOpen = (error: StorageFault) => report(error, { ...trail, status: null });
-    const s3UploadId = await s3.open({ key, uploadId, type, triedForMs }, onLeftOpen);
+    const s3UploadId = await s3.open({ key, uploadId, type, checksum, triedForMs }, onLeftOpen);
     const opened = { ...claims, method, partSize, s3UploadId };
     // Nobody will ever know of this upload: the client has gone, and its next try opens another one.
     if (request.signal.aborted) {

@@ -6,7 +6,7 @@ import { isEnded, RELAY_TOKEN_HEADER } from "../src/core/relay-url.ts";
 // At 16 KiB/s, slower than which no link is waited for, the largest body takes as long. `http.Server` has a limit too,
 // but where runs are relayed it has to be off.
 const BODY_TIMEOUT_MS = 128_000;
-// 10,000 parts with their ETags are some 700 KB of JSON.
+// 10,000 parts with their ETags and checksums are some 1.2 MB of JSON.
 const MAX_BODY_BYTES = 2 * 1024 * 1024;
 
 /** A request that is refused before anything is done for it. `detail` is for the client; it quotes nothing of the body. */

@@ -1,9 +1,12 @@
 import { Readable } from "node:stream";
 import { PutObjectCommand, type S3Client, UploadPartCommand } from "@aws-sdk/client-s3";
+import { algorithmOf, partChecksum, reportedChecksum } from "../s3/checksums.ts";
 import type { UploadClaims } from "../s3/claims.ts";
+import { invalidAnswer, required, unquote } from "../s3/s3-answer.ts";
 import { toStorageFault } from "../s3/s3-faults.ts";
-import { invalidAnswer, planOf, required, unquote } from "../s3/s3-uploads.ts";
+import { planOf } from "../s3/s3-uploads.ts";
 import { bareClient, objectInput, partInput } from "../s3/signer.ts";
+import { isSigned } from "../src/core/checksum.ts";
 import { type PartPlan, partBytes } from "../src/core/plan-parts.ts";
 import { partsOf, runBytes } from "../src/core/plan-runs.ts";
 import { type PartReceipt, StorageFault } from "../src/core/storage.ts";
@@ -80,8 +83,7 @@ export function createRelay({ client: appsClient, bucket, idleSeconds }: RelayOp
           sending = new AbortController();
           const part = body.part(partBytes(plan, partNumber));
           try {
-            const etag = await storePart(claims, plan, partNumber, part, sending);
-            parts.push({ partNumber, etag, checksum: null });
+            parts.push(await storePart(claims, plan, partNumber, part, sending));
           } catch (error) {
             if (body.broken !== null) throw body.broken;
             const fault = toStorageFault(error);
@@ -114,23 +116,33 @@ export function createRelay({ client: appsClient, bucket, idleSeconds }: RelayOp
     partNumber: number,
     part: PartBody,
     sending: AbortController,
-  ): Promise<string> {
-    const Body = readableOf(part, () => sending.abort());
+  ): Promise<PartReceipt> {
+    const kind = claims.checksum;
+    const Body = readableOf(part, isSigned(kind) ? MIN_CHUNK_BYTES : 1, () => sending.abort());
     const options = {
       abortSignal: sending.signal,
       // The app's own limit is for requests that don't have to wait for a client.
       requestTimeout: 0,
     };
+    // The SDK calculates it as the bytes go by, and sends it behind them.
+    const checksum = isSigned(kind) && { ChecksumAlgorithm: algorithmOf(kind) };
     try {
-      const { ETag } =
+      const answer =
         claims.method === "single"
-          ? await client.send(new PutObjectCommand({ ...objectInput(bucket, claims), Body }), options)
+          ? await client.send(
+              new PutObjectCommand({ ...objectInput(bucket, claims), ...checksum, Body }),
+              options,
+            )
           : await client.send(
-              new UploadPartCommand({ ...partInput(bucket, claims, plan, partNumber), Body }),
+              new UploadPartCommand({ ...partInput(bucket, claims, plan, partNumber), ...checksum, Body }),
               options,
             );
       if (!part.isTaken) throw invalidAnswer("it came before the part's last byte");
-      return unquote(required(ETag, "ETag"));
+      return {
+        partNumber,
+        etag: unquote(required(answer.ETag, "ETag")),
+        checksum: partChecksum(kind, reportedChecksum(kind, answer)),
+      };
     } catch (error) {
       // An answer may come before the whole part was sent. The rest must not go there, nor hold the socket.
       sending.abort();
@@ -165,16 +177,34 @@ function takeBody(request: Request, bytes: number, onMove: () => void): RunBody 
 }
 
 /**
+ * S3 refuses a body with a trailer if one of its chunks but the last is smaller
+ * (https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming.html). The SDK can put small ones together by itself
+ * (`requestStreamBufferSize`), but then takes all that comes, whether or not S3 takes it.
+ */
+const MIN_CHUNK_BYTES = 8 * 1024;
+
+/**
  * For the SDK, which wants a Node stream. It never fails, since the SDK would leave the request hanging: `onBroken` has to
  * end that.
  */
-function readableOf(part: PartBody, onBroken: () => void): Readable {
+function readableOf(part: PartBody, minChunkBytes: number, onBroken: () => void): Readable {
   const readable = new Readable({
     read() {
-      part.next().then((chunk) => {
+      nextChunk(part, minChunkBytes).then((chunk) => {
         if (!readable.destroyed) readable.push(chunk);
       }, onBroken);
     },
   });
   return readable;
+}
+
+/** At least so many bytes, unless they are the last; null after those. */
+async function nextChunk(part: PartBody, minBytes: number): Promise<Uint8Array | null> {
+  let chunk = await part.next();
+  while (chunk !== null && chunk.length < minBytes) {
+    const more = await part.next();
+    if (more === null) break;
+    chunk = Buffer.concat([chunk, more]);
+  }
+  return chunk;
 }

@@ -103,7 +103,8 @@ export const relayQuery = v.pipe(
 
 /**
  * The parts of a run that are stored: all of them if the answer is 200. An error answer has them too (beside its `error`)
- * once the run had begun; without them, nothing was stored.
+ * once the run had begun; without them, nothing was stored. Their checksums are what S3 says of the bytes that came to it,
+ * to be compared with one's own; for `md5` there is none, but the ETag.
  */
 export const relayAnswer = v.object({
   parts: v.array(receipt),

@@ -13,7 +13,7 @@ const IMPORT_RULES: readonly ImportRule[] = [
   { of: "src/core/", files: ["src/core/"], packages: /^valibot$/ },
   { of: "src/protocol.ts", files: ["src/core/"], packages: /^(?!)/ },
   { of: "src/", files: ["src/"], packages: /^(?!node:|@aws-sdk\/|backhaul)/ },
-  { of: "s3/", files: ["s3/", "src/core/"], packages: /^(valibot|@aws-sdk\/.*)$/ },
+  { of: "s3/", files: ["s3/", "src/core/"], packages: /^(valibot|hash-wasm|@aws-sdk\/.*)$/ },
   { of: "sw/", files: ["sw/", "s3/", "src/core/", "src/protocol.ts"], packages: /^(?!node:|backhaul)/ },
   { of: "server/", files: ["server/", "s3/", "src/core/"], packages: /^(?!backhaul)/ },
   { of: "demo/", files: ["demo/"], packages: /^(?!backhaul)|^backhaul(\/sw|\/server|\/server\/node)?$/ },

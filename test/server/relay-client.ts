@@ -60,9 +60,12 @@ export function putRun(
   return answer;
 }
 
-/** The page's id of the upload. Tokens can be read, though not written, by anyone. */
+/** The page's id of the upload. */
 export function uploadIdOf(token: string): string {
-  const claims: unknown = JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString());
-  if (typeof claims === "object" && claims !== null && "uploadId" in claims) return String(claims.uploadId);
-  throw new Error("no claims");
+  return String(claimsOf(token).uploadId);
+}
+
+/** Tokens can be read, though not written, by anyone. */
+export function claimsOf(token: string): Readonly<Record<string, unknown>> {
+  return JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString());
 }

@@ -387,6 +387,15 @@ describe("S3 that does not take a part", () => {
     expect(faulty.errors.map(({ context }) => context.status)).toEqual([null, 502]);
   });
 
+  test("for it was damaged on its way there: it is to be sent again, and the others are stored", async () => {
+    const { token, bytes } = await begun("relay/damaged", 3);
+    proxy.fault = (request) =>
+      isPart(2)(request) ? { when: "before", answer: { status: 400, body: s3Error("BadDigest") } } : null;
+    const broken = await putRun(faulty.url, token, 1, 3, bytes);
+    expect(faultOf(broken)).toEqual({ status: 502, kind: "busy", code: "SERVER_ERROR" });
+    expect(storedOf(broken)).toEqual([1, 3]);
+  });
+
   test.each([
     ["gone", 404, "NoSuchUpload", { status: 410, kind: "gone", code: "UPLOAD_GONE" }],
     ["hopeless", 403, "AccessDenied", { status: 403, kind: "hopeless", code: "FORBIDDEN" }],

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { CreateBucketCommand, ListMultipartUploadsCommand, S3Client } from "@aws-sdk/client-s3";
-import { type RequestEntry, startStore } from "../../demo/store/server.ts";
+import { type RequestEntry, type StoreOptions, startStore } from "../../demo/store/server.ts";
 
 const MIB = 1024 * 1024;
 
@@ -22,10 +22,16 @@ export interface S3Engine {
   close(): Promise<void>;
 }
 
-/** @param onRequest is told of each request that has ended, if it is the embedded store */
-export async function startS3(onRequest?: (entry: RequestEntry) => void): Promise<S3Engine> {
+/**
+ * @param onRequest is told of each request that has ended, if it is the embedded store
+ * @param sse as the embedded store, whatever engine is named
+ */
+export async function startS3(
+  onRequest?: (entry: RequestEntry) => void,
+  sse?: StoreOptions["sse"],
+): Promise<S3Engine> {
   const { S3_ENDPOINT, S3_ACCESS_KEY_ID = "", S3_SECRET_ACCESS_KEY = "" } = process.env;
-  if (S3_ENDPOINT)
+  if (S3_ENDPOINT && sse === undefined)
     return openBucket(
       S3_ENDPOINT,
       { accessKeyId: S3_ACCESS_KEY_ID, secretAccessKey: S3_SECRET_ACCESS_KEY },
@@ -39,6 +45,7 @@ export async function startS3(onRequest?: (entry: RequestEntry) => void): Promis
     port: 0,
     minPartBytes: 1,
     ...(onRequest && { onRequest }),
+    ...(sse && { sse }),
     ...credentials,
   });
   return openBucket(store.url, credentials, 1, async () => {

@@ -12,6 +12,7 @@ const claims: UploadClaims = {
   key: "ünï/key",
   uploadId: "7d5c8f2e-5a8e-4a57-9c55-0c2f6c3ee7b1",
   size: 10,
+  checksum: "md5",
   owner: null,
   expiresAt: 1_000_000,
   method: "multipart",
@@ -26,7 +27,8 @@ describe("the seal", () => {
 
   test("what goes in comes out", async () => {
     const single: UploadClaims = {
-      ...{ bucket: "b", key: "k", uploadId: "u", size: 0, owner: "o", expiresAt: 9, method: "single" },
+      ...{ bucket: "b", key: "k", uploadId: "u", size: 0, checksum: "none", owner: "o", expiresAt: 9 },
+      method: "single",
       type: "text/plain",
     };
     for (const each of [claims, single]) expect(await seal.open(await seal.seal(each), 0)).toEqual(each);

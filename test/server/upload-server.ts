@@ -7,6 +7,7 @@ import {
   type UploadHandlerOptions,
 } from "../../server/index.ts";
 import { toNodeListener } from "../../server/node.ts";
+import { CHECKSUM_KINDS, type Checksum, type ChecksumKind, isSigned } from "../../src/core/checksum.ts";
 import {
   beginAnswer,
   completeAnswer,
@@ -18,11 +19,14 @@ import {
 import type {
   BeginIntent,
   PartReceipt,
+  PartToSign,
   SignedPart,
   StoredObject,
   UploadedPartsPage,
 } from "../../src/core/storage.ts";
+import { checksumOf } from "./checksum-of.ts";
 import { listen } from "./listen.ts";
+import { claimsOf } from "./relay-client.ts";
 import type { S3Engine } from "./s3-engine.ts";
 
 export const SECRET = "0123456789abcdef0123456789abcdef";
@@ -43,12 +47,12 @@ export interface UploadServer {
   post(operation: string, body: unknown, init?: RequestInit): Promise<Response>;
   /** Begins an upload and gives its token. */
   begin(intent: Partial<BeginIntent>, init?: RequestInit): Promise<string>;
-  sign(token: string, partNumbers: readonly number[]): Promise<readonly SignedPart[]>;
-  signOne(token: string, partNumber: number): Promise<SignedPart>;
+  sign(token: string, parts: readonly PartToSign[]): Promise<readonly SignedPart[]>;
+  signOne(token: string, partNumber: number, checksum?: Checksum): Promise<SignedPart>;
   parts(token: string, after?: number): Promise<UploadedPartsPage>;
   complete(token: string, parts: readonly PartReceipt[]): Promise<StoredObject>;
   abort(token: string): Promise<void>;
-  /** Signs the parts and PUTs them. */
+  /** Signs the parts and PUTs them, each with a checksum of its upload's kind. */
   put(
     token: string,
     parts: readonly (readonly [partNumber: number, body: Uint8Array])[],
@@ -96,8 +100,8 @@ export async function startUploadServer(
     return v.parse(schema, json);
   }
 
-  const sign: UploadServer["sign"] = async (token, partNumbers) =>
-    (await ask("sign", { token, parts: toSign(partNumbers) }, signAnswer)).parts;
+  const sign: UploadServer["sign"] = async (token, parts) =>
+    (await ask("sign", { token, parts }, signAnswer)).parts;
 
   return {
     url,
@@ -105,8 +109,8 @@ export async function startUploadServer(
     post,
     begin: async (intent, init) => (await ask("begin", beginIntent(intent), beginAnswer, init)).token,
     sign,
-    async signOne(token, partNumber) {
-      const [part] = await sign(token, [partNumber]);
+    async signOne(token, partNumber, checksum) {
+      const [part] = await sign(token, [{ partNumber, checksum: checksum ?? null }]);
       if (part === undefined) throw new Error("nothing was signed");
       return part;
     },
@@ -115,14 +119,23 @@ export async function startUploadServer(
     abort: async (token) => void (await ask("abort", { token }, v.strictObject({}))),
 
     async put(token, parts) {
+      const kind = checksumKindOf(token);
       const receipts: PartReceipt[] = [];
       for (let at = 0; at < parts.length; at += 64) {
-        const batch = parts.slice(at, at + 64);
-        const signed = await sign(
-          token,
-          batch.map(([partNumber]) => partNumber),
+        const batch = await Promise.all(
+          parts.slice(at, at + 64).map(async ([partNumber, body]) => {
+            return { partNumber, body, checksum: await checksumOf(kind, body) };
+          }),
         );
-        const done = signed.map((part, index) => putPart(part, batch[index]?.[1] ?? new Uint8Array()));
+        const wanted = batch.map(({ partNumber, checksum }) => {
+          return { partNumber, checksum: isSigned(kind) ? checksum : null };
+        });
+        const signed = await sign(token, wanted);
+        const done = signed.map(async (part, index) => {
+          const { body = new Uint8Array(), checksum = null } = batch[index] ?? {};
+          const { etag } = await putPart(part, body, kind === "md5" ? checksum : null);
+          return { partNumber: part.partNumber, etag, checksum };
+        });
         receipts.push(...(await Promise.all(done)));
       }
       return receipts;
@@ -159,11 +172,15 @@ export function beginIntent(intent: Partial<BeginIntent> = {}): BeginIntent {
   };
 }
 
-/** A PUT as the client sends it: with the headers that were given, and an untyped body. */
-export async function putPart(part: SignedPart, body: Uint8Array): Promise<PartReceipt> {
+/** A PUT as the client sends it: with the headers that were given, perhaps its MD5, and an untyped body. */
+export async function putPart(
+  part: SignedPart,
+  body: Uint8Array,
+  md5: Checksum | null = null,
+): Promise<PartReceipt> {
   const response = await fetch(part.url, {
     method: "PUT",
-    headers: part.headers,
+    headers: { ...part.headers, ...(md5 !== null && { "content-md5": md5 }) },
     body: new Blob([Buffer.from(body)]),
   });
   if (!response.ok)
@@ -171,6 +188,13 @@ export async function putPart(part: SignedPart, body: Uint8Array): Promise<PartR
   await response.arrayBuffer();
   const etag = (response.headers.get("etag") ?? "").replaceAll('"', "");
   return { partNumber: part.partNumber, etag, checksum: null };
+}
+
+function checksumKindOf(token: string): ChecksumKind {
+  const { checksum } = claimsOf(token);
+  const kind = CHECKSUM_KINDS.find((each) => each === checksum);
+  if (kind === undefined) throw new Error(`no kind of checksum: ${checksum}`);
+  return kind;
 }
 
 /** Bytes that differ all along, so that a part in a wrong place is noticed. */

@@ -1,0 +1,53 @@
+import { HeadObjectCommand, type HeadObjectCommandOutput, type S3Client } from "@aws-sdk/client-s3";
+import { isSigned } from "../src/core/checksum.ts";
+import { reportedChecksum } from "./checksums.ts";
+import type { UploadClaims } from "./claims.ts";
+import { required, unquote } from "./s3-answer.ts";
+import { isNotFound } from "./s3-faults.ts";
+import { UPLOAD_ID_METADATA } from "./signer.ts";
+
+/** What S3 holds under an upload's key. */
+export type Found =
+  | { readonly state: "absent" }
+  /** It carries another upload's id, or none. */
+  | { readonly state: "foreign" }
+  | { readonly state: "wrongSize"; readonly size: number }
+  | ({ readonly state: "ours" } & FoundObject);
+
+export interface FoundObject {
+  /** Bytes. */
+  readonly size: number;
+  /** Without quotes. */
+  readonly etag: string;
+  /** By SSE-KMS, DSSE-KMS or SSE-C, with which S3's ETags are not MD5s. */
+  readonly hasOwnKey: boolean;
+  /** The `x-amz-checksum-*` of the upload's kind, just as S3 gives it; null where it gives none. */
+  readonly checksum: string | null;
+}
+
+export async function findObject(client: S3Client, bucket: string, claims: UploadClaims): Promise<Found> {
+  let head: HeadObjectCommandOutput;
+  try {
+    head = await client.send(
+      new HeadObjectCommand({
+        Bucket: bucket,
+        Key: claims.key,
+        // Asked for only where it is needed: with SSE-KMS it takes the permission `kms:Decrypt`.
+        ...(isSigned(claims.checksum) && { ChecksumMode: "ENABLED" }),
+      }),
+    );
+  } catch (error) {
+    if (isNotFound(error)) return { state: "absent" };
+    throw error;
+  }
+  if (head.Metadata?.[UPLOAD_ID_METADATA] !== claims.uploadId) return { state: "foreign" };
+  const size = required(head.ContentLength, "size");
+  if (size !== claims.size) return { state: "wrongSize", size };
+  return {
+    state: "ours",
+    size,
+    etag: unquote(required(head.ETag, "ETag")),
+    hasOwnKey: head.SSECustomerAlgorithm !== undefined || /^aws:kms/.test(head.ServerSideEncryption ?? ""),
+    checksum: reportedChecksum(claims.checksum, head),
+  };
+}
