@@ -49,8 +49,10 @@ export function createSigner(options: SignerOptions): Signer {
     headers: Readonly<Record<string, string>>,
     presign: (options: PresignOptions) => Promise<string>,
   ): Promise<SignedPart> {
+    // The app's client has learned from S3's answers how far off this machine's clock is, if it is far enough to matter.
+    const now = () => Date.now() + options.client.config.systemClockOffset;
     // Signatures carry whole seconds.
-    const signedAt = Math.floor(Date.now() / 1_000) * 1_000;
+    const signedAt = Math.floor(now() / 1_000) * 1_000;
     const lifetime = Math.min(signedUrlSeconds, await credentialSeconds(client, signedAt));
     const names = Object.keys(headers);
     const url = await presign({
@@ -61,7 +63,7 @@ export function createSigner(options: SignerOptions): Signer {
       unhoistableHeaders: new Set(names),
       signableHeaders: new Set(names),
     });
-    return { partNumber, url, headers, expiresInMs: Math.max(0, signedAt + lifetime * 1_000 - Date.now()) };
+    return { partNumber, url, headers, expiresInMs: Math.max(0, signedAt + lifetime * 1_000 - now()) };
   }
 
   return {

@@ -4,8 +4,8 @@ import {
   type ListMultipartUploadsCommandOutput,
   type S3Client,
 } from "@aws-sdk/client-s3";
-import { isNoSuchUpload, toStorageFault } from "../s3/s3-faults.ts";
 import { invalidAnswer } from "../s3/s3-answer.ts";
+import { isNoSuchUpload, toStorageFault } from "../s3/s3-faults.ts";
 import { parseTimeSpan, type TimeSpan } from "./time-span.ts";
 
 export interface CleanUpOptions {

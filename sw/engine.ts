@@ -245,9 +245,10 @@ export class Engine {
       record.remote.token !== token
     )
       return;
-    const news = receipts.filter(
-      ({ partNumber }) => partNumber <= record.plan.partCount && !run.ledger.isDone(partNumber),
-    );
+    const news = receipts
+      .filter(({ partNumber }) => partNumber <= record.plan.partCount && !run.ledger.isDone(partNumber))
+      // What the relay says of the bytes is what it got. They are compared before the end.
+      .map((receipt) => ({ ...receipt, checksum: null }));
     if (news.length === 0) return;
     await this.#store.partsDone(id, token, news);
     for (const receipt of news) run.partDone(receipt);

@@ -43,7 +43,10 @@ export async function handleRequest(
   const body = new RequestBody(request);
   const run = new Run(context, request, body);
   const answer = await run.answer();
-  await send(request, response, body, { ...answer, headers: { ...answer.headers, ...run.corsHeaders() } });
+  // By its own clock: clients learn from it how far off theirs is.
+  const date = new Date(context.now()).toUTCString();
+  const headers = { date, ...answer.headers, ...run.corsHeaders() };
+  await send(request, response, body, { ...answer, headers });
   return {
     method: request.method ?? "",
     operation: run.operation,

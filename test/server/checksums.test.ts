@@ -283,7 +283,7 @@ describe("a bucket with SSE-KMS, whose ETags are no MD5s", () => {
   let kmsServer: UploadServer;
 
   beforeAll(async () => {
-    kms = await startS3(undefined, "aws:kms");
+    kms = await startS3(undefined, { sse: "aws:kms" });
     kmsServer = await startUploadServer(kms);
   });
 

@@ -24,14 +24,14 @@ export interface S3Engine {
 
 /**
  * @param onRequest is told of each request that has ended, if it is the embedded store
- * @param sse as the embedded store, whatever engine is named
+ * @param special makes it the embedded store, whatever engine is named
  */
 export async function startS3(
   onRequest?: (entry: RequestEntry) => void,
-  sse?: StoreOptions["sse"],
+  special?: Pick<StoreOptions, "sse" | "now">,
 ): Promise<S3Engine> {
   const { S3_ENDPOINT, S3_ACCESS_KEY_ID = "", S3_SECRET_ACCESS_KEY = "" } = process.env;
-  if (S3_ENDPOINT && sse === undefined)
+  if (S3_ENDPOINT && special === undefined)
     return openBucket(
       S3_ENDPOINT,
       { accessKeyId: S3_ACCESS_KEY_ID, secretAccessKey: S3_SECRET_ACCESS_KEY },
@@ -45,7 +45,7 @@ export async function startS3(
     port: 0,
     minPartBytes: 1,
     ...(onRequest && { onRequest }),
-    ...(sse && { sse }),
+    ...special,
     ...credentials,
   });
   return openBucket(store.url, credentials, 1, async () => {
