@@ -8,6 +8,7 @@ import { checkSize, planParts } from "../src/core/plan-parts.ts";
 import type { UploadRecord } from "../src/core/upload.ts";
 import type { AddRequest, Reply, WorkerApi } from "../src/protocol.ts";
 import { now } from "./clock.ts";
+import type { Commands } from "./commands.ts";
 import type { Engine } from "./engine.ts";
 import type { WorkerOptions } from "./worker-options.ts";
 
@@ -54,38 +55,38 @@ export function createWorkerApi({
   limits,
   options,
 }: ApiContext): WorkerApi {
-  const command = (work: (engine: Engine) => Promise<void>) =>
+  const command = (work: (commands: Commands) => Promise<void>) =>
     reply(async () => {
-      const started = await engine();
-      await work(started);
-      return started.mark;
+      const { commands } = await engine();
+      await work(commands);
+      return commands.mark;
     });
   const api: WorkerApi = {
     add: (requests: unknown) =>
-      command((engine) => {
+      command((commands) => {
         const checked = check(addRequests, requests) as readonly AddRequest[];
-        return engine.add(
+        return commands.add(
           checked.map((request) => ({ record: recordOf(request, limits, options), source: request.source })),
         );
       }),
-    list: () => reply(async () => ({ ...(await engine()).list(), hasRelay: relay !== null })),
+    list: () => reply(async () => ({ ...(await engine()).commands.list(), hasRelay: relay !== null })),
     pause: (id: unknown) =>
-      command((engine) => engine.command(check(anyId, id), { type: "pause", reason: "user" })),
-    resume: (id: unknown) => command((engine) => engine.command(check(anyId, id), { type: "resume" })),
-    retry: (id: unknown) => command((engine) => engine.retry(check(uploadId, id))),
-    cancel: (id: unknown) => command((engine) => engine.cancel(check(uploadId, id))),
-    remove: (id: unknown) => command((engine) => engine.remove(check(anyId, id))),
+      command((commands) => commands.steer(check(anyId, id), { type: "pause", reason: "user" })),
+    resume: (id: unknown) => command((commands) => commands.steer(check(anyId, id), { type: "resume" })),
+    retry: (id: unknown) => command((commands) => commands.retry(check(uploadId, id))),
+    cancel: (id: unknown) => command((commands) => commands.cancel(check(uploadId, id))),
+    remove: (id: unknown) => command((commands) => commands.remove(check(anyId, id))),
     attach: (id: unknown, source: unknown) =>
-      command((engine) =>
-        engine.attach(check(uploadId, id), check(v.instance(Blob), source, "FILE_INVALID")),
+      command((commands) =>
+        commands.attach(check(uploadId, id), check(v.instance(Blob), source, "FILE_INVALID")),
       ),
     setAuth: (headers: unknown) =>
-      command((engine) => {
+      command((commands) => {
         setAuth(check(headerRecord, headers));
-        return engine.authorized();
+        return commands.authorized();
       }),
     takeBack: () => command(takeBack),
-    parcels: () => reply(async () => ({ relay, parcels: await (await engine()).parcels() })),
+    parcels: () => reply(async () => ({ relay, parcels: await (await engine()).lent.parcels() })),
   };
   // Without a prototype a call can name nothing but what stands here.
   return Object.freeze(Object.assign(Object.create(null) as WorkerApi, api));

@@ -13,26 +13,26 @@ const USABLE_SHARE = 0.8;
  * is killed, it goes on; else it stops as soon as the browser moves, so that little is sent twice.
  */
 export async function openBrowserLane(
-  engine: Engine,
+  { roster, supervisor, lent: uploads }: Engine,
   lifecycle: Lifecycle,
   name: ScopedName,
 ): Promise<BrowserLane> {
   const lane = new BrowserLane(self.registration.backgroundFetch, {
     lent(ids, isLent) {
-      engine.setLane(ids, isLent ? "browser" : "worker");
-      if (!lane.isLent) engine.yields = false;
+      uploads.setLane(ids, isLent ? "browser" : "worker");
+      if (!lane.isLent) supervisor.yields = false;
     },
-    confirmed: (id, token, parts) => engine.confirmParts(id, token, parts),
-    wishesBrowser: (id) => engine.wishesBrowser(id),
-    doubted: (runs) => engine.doubtRuns(runs),
+    confirmed: (id, token, parts) => uploads.confirmParts(id, token, parts),
+    wishesBrowser: (id) => uploads.wishesBrowser(id),
+    doubted: (runs) => uploads.doubtRuns(runs),
     moved: () => void leaveTheRest(),
   });
-  engine.onEnded = (id) => void lane.release(id);
+  roster.onEnded = (id) => void lane.release(id);
 
   async function leaveTheRest(): Promise<void> {
-    const { secondsLeft } = engine;
+    const { secondsLeft } = supervisor;
     const canFinish = secondsLeft !== undefined && secondsLeft * 1_000 < lifecycle.msLeft * USABLE_SHARE;
-    if (!canFinish && !(await hasKeeper(name))) engine.yields = lane.isLent;
+    if (!canFinish && !(await hasKeeper(name))) supervisor.yields = lane.isLent;
   }
 
   await lane.follow();

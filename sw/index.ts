@@ -9,7 +9,7 @@ import type { Trace, TraceEvent } from "../src/core/trace.ts";
 import { PROTOCOL_VERSION, type ScopedName } from "../src/protocol.ts";
 import { createWorkerApi } from "./api.ts";
 import type { BrowserLane } from "./browser-lane.ts";
-import { Engine } from "./engine.ts";
+import { type Engine, startEngine } from "./engine.ts";
 import { hasKeeper, hasPages, openBrowserLane } from "./hand-over.ts";
 import { openIdbStore } from "./idb-store.ts";
 import { keepAlive, tellPages } from "./keepalive.ts";
@@ -57,7 +57,7 @@ export function serveUploads({ storage, limits, claimClients = true, ...rest }: 
   const lifecycle = new Lifecycle();
   let starting: Promise<Uploader> | undefined;
   const start = async (): Promise<Uploader> => {
-    const engine = await Engine.start(await openIdbStore(name), storage, options, name);
+    const engine = await startEngine(await openIdbStore(name), storage, options, name);
     return { engine, lane: await openBrowserLane(engine, lifecycle, name) };
   };
   const uploader = () => {
@@ -71,10 +71,10 @@ export function serveUploads({ storage, limits, claimClients = true, ...rest }: 
   let isBusy = () => false;
   /** Whatever woke this worker: look for work, and settle when there is none left. */
   const work = async () => {
-    const { engine } = await uploader();
-    isBusy = () => engine.isBusy;
-    engine.nudge();
-    await engine.idle();
+    const { supervisor } = (await uploader()).engine;
+    isBusy = () => supervisor.isBusy;
+    supervisor.nudge();
+    await supervisor.idle();
   };
 
   const api = createWorkerApi({
@@ -88,7 +88,7 @@ export function serveUploads({ storage, limits, claimClients = true, ...rest }: 
     (endpoint) => expose(api, endpoint),
     async ({ fetchId, runs, isWish }, clientId) => {
       const { engine, lane } = await uploader();
-      await engine.doubtRuns(runs);
+      await engine.lent.doubtRuns(runs);
       await lane.follow(fetchId);
       // Another page, or the same after a reload, may have asked for it back before it was there.
       if (!isWish && (await hasKeeper(name, clientId))) await lane.takeBack();
@@ -123,7 +123,7 @@ export function serveUploads({ storage, limits, claimClients = true, ...rest }: 
     const pause = async () => {
       const { engine, lane } = await uploader();
       for (const id of await lane.aborted(event.registration))
-        await engine.command(id, { type: "pause", reason: "browser" }).catch(() => {});
+        await engine.commands.steer(id, { type: "pause", reason: "browser" }).catch(() => {});
     };
     event.waitUntil(pause());
   });

@@ -1,0 +1,111 @@
+import { UploadError } from "../src/core/errors.ts";
+import type { WireSnapshot } from "../src/core/snapshot.ts";
+import type { UploadEvent } from "../src/core/transition.ts";
+import { isFinal, needsBytes, type UploadRecord } from "../src/core/upload.ts";
+import type { ListMark, UploadList } from "../src/protocol.ts";
+import type { ByteCopies } from "./byte-copies.ts";
+import type { Roster } from "./roster.ts";
+import type { UploadRun } from "./upload-run.ts";
+import type { UploadStore } from "./upload-store.ts";
+
+/** An upload that was just asked for. */
+export interface NewUpload {
+  readonly record: UploadRecord;
+  readonly source: Blob;
+}
+
+/** What pages want of the uploads. */
+export class Commands {
+  readonly #roster: Roster;
+  readonly #copies: ByteCopies;
+  readonly #store: UploadStore;
+
+  constructor(roster: Roster, copies: ByteCopies, store: UploadStore) {
+    this.#roster = roster;
+    this.#copies = copies;
+    this.#store = store;
+  }
+
+  list(): Omit<UploadList, "hasRelay"> {
+    const snapshots: WireSnapshot[] = [];
+    for (const { id } of this.#roster.all()) {
+      const snapshot = this.#roster.visible(id)?.snapshot();
+      if (snapshot) snapshots.push(snapshot);
+    }
+    return this.#roster.publisher.list(snapshots);
+  }
+
+  /** Where pages will have seen everything that was done so far. */
+  get mark(): ListMark {
+    return this.#roster.publisher.mark;
+  }
+
+  /** Adds uploads and settles once each is durable, or can't be made so. Adding an id again only waits for that. */
+  async add(uploads: readonly NewUpload[]): Promise<void> {
+    this.#roster.added(await this.#store.add(uploads.map(({ record }) => record)));
+    for (const { record, source } of uploads) {
+      const run = this.#roster.get(record.id);
+      if (run) this.#copies.take(run, source);
+    }
+    this.#roster.onChanged();
+    await Promise.all(uploads.map(({ record }) => this.#copies.settled(record.id)));
+  }
+
+  /** Gives back the bytes of an upload that has lost them. */
+  async attach(id: string, source: Blob): Promise<void> {
+    const run = this.#find(id);
+    const { record } = run;
+    if (record.state !== "waiting" || record.reason !== "file")
+      throw new UploadError("STATE_INVALID", "it does not wait for its file");
+    const sameTime =
+      record.lastModified === null || (source instanceof File && source.lastModified === record.lastModified);
+    if (source.size !== record.plan.size || !sameTime) throw new UploadError("FILE_MISMATCH", record.name);
+    this.#copies.take(run, source);
+    await this.#roster.apply(run, { type: "wake" });
+    await this.#copies.settled(id);
+  }
+
+  /** Applies what the user said to one upload, or to all. */
+  async steer(id: string | null, event: Extract<UploadEvent, { type: "pause" | "resume" }>): Promise<void> {
+    const runs = id === null ? this.#roster.all() : [this.#find(id)];
+    await Promise.all(runs.map((run) => this.#roster.apply(run, event)));
+  }
+
+  async retry(id: string): Promise<void> {
+    const run = this.#find(id);
+    if (run.record.state !== "failed")
+      throw new UploadError("STATE_INVALID", "only a failed upload can be retried");
+    await this.#roster.apply(run, { type: "retry" });
+  }
+
+  async cancel(id: string): Promise<void> {
+    const run = this.#find(id);
+    if (run.record.state === "done") throw new UploadError("STATE_INVALID", "it is done already");
+    await this.#roster.apply(run, { type: "cancel" });
+  }
+
+  async remove(id: string | null): Promise<void> {
+    if (id === null) {
+      const ended = this.#roster.all().filter(({ record }) => !needsBytes(record));
+      await Promise.all(ended.map((run) => this.#roster.apply(run, { type: "remove" })));
+      return;
+    }
+    const run = this.#roster.visible(id);
+    if (!run) return;
+    if (!isFinal(run.record)) throw new UploadError("STATE_INVALID", "cancel it first");
+    await this.#roster.apply(run, { type: "remove" });
+  }
+
+  /** The user has signed in. */
+  async authorized(): Promise<void> {
+    for (const run of this.#roster.all())
+      if (run.record.state === "waiting" && run.record.reason === "auth")
+        await this.#roster.apply(run, { type: "wake" });
+  }
+
+  #find(id: string): UploadRun {
+    const run = this.#roster.visible(id);
+    if (!run) throw new UploadError("UPLOAD_NOT_FOUND", id);
+    return run;
+  }
+}

@@ -1,0 +1,73 @@
+import type { UploadEvent } from "../src/core/transition.ts";
+import { isFinal, type UploadRecord } from "../src/core/upload.ts";
+import type { ScopedName } from "../src/protocol.ts";
+import { Publisher } from "./publisher.ts";
+import { UploadRun } from "./upload-run.ts";
+import type { UploadStore } from "./upload-store.ts";
+
+/** The uploads in this life of the worker. What happens to one is written first, then taken in here, then told. */
+export class Roster {
+  readonly #store: UploadStore;
+  readonly #runs = new Map<string, UploadRun>();
+  readonly publisher: Publisher;
+  /** There may be something to do, or nothing any more. */
+  onChanged = () => {};
+  /** Told of every upload that has come to its end. */
+  onEnded = (_id: string) => {};
+
+  constructor(store: UploadStore, name: ScopedName) {
+    this.#store = store;
+    this.publisher = new Publisher(name, (id) => this.visible(id)?.snapshot());
+  }
+
+  /** Reads what is stored, which another worker may have changed. */
+  async load(): Promise<void> {
+    for (const record of await this.#store.all()) {
+      const known = this.#runs.get(record.id);
+      const parts = isFinal(record) ? [] : await this.#store.parts(record.id);
+      if (known) {
+        known.record = record;
+        known.restart(parts);
+      } else this.#runs.set(record.id, new UploadRun(record, parts));
+    }
+  }
+
+  /** Takes in uploads that were just stored. */
+  added(records: readonly UploadRecord[]): void {
+    for (const record of records) {
+      this.#runs.set(record.id, new UploadRun(record));
+      this.publisher.touch(record.id);
+    }
+  }
+
+  all(): UploadRun[] {
+    return [...this.#runs.values()];
+  }
+
+  get(id: string): UploadRun | undefined {
+    return this.#runs.get(id);
+  }
+
+  /** As pages see it: what they have removed may still have to be tidied up at S3. */
+  visible(id: string): UploadRun | undefined {
+    const run = this.#runs.get(id);
+    return run && !(run.record.state === "canceled" && run.record.removed) ? run : undefined;
+  }
+
+  async apply(run: UploadRun, event: UploadEvent): Promise<void> {
+    const applied = await this.#store.apply(run.id, event);
+    this.publisher.touch(run.id);
+    const { record, effects } = applied ?? { record: undefined, effects: [] };
+    if (record) run.record = record;
+    else this.#runs.delete(run.id);
+    if (effects.includes("halt") || !record) run.halt();
+    if (record && (effects.includes("deleteParts") || effects.includes("doubtParts")))
+      run.restart(isFinal(record) ? [] : await this.#store.parts(run.id));
+    if (effects.includes("deleteBytes")) {
+      run.bytes = undefined;
+      await this.#store.deleteBytes(run.id);
+    }
+    if (!record || isFinal(record)) this.onEnded(run.id);
+    if (effects.includes("drive")) this.onChanged();
+  }
+}

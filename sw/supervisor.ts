@@ -1,0 +1,183 @@
+import { compareTurns } from "../src/core/schedule.ts";
+import type { UploadStorage } from "../src/core/storage.ts";
+import type { TraceStep } from "../src/core/trace.ts";
+import { isActive, owesAbort, type UploadRecord } from "../src/core/upload.ts";
+import type { ByteCopies } from "./byte-copies.ts";
+import { md5, noChecksum } from "./checksums.ts";
+import { after, every, now } from "./clock.ts";
+import { type DriveContext, driveUpload, settleRemote } from "./drive-upload.ts";
+import { isLeftToBrowser } from "./lent-uploads.ts";
+import { PartPace } from "./part-pace.ts";
+import type { Roster } from "./roster.ts";
+import type { UploadRun } from "./upload-run.ts";
+import type { UploadStore } from "./upload-store.ts";
+import type { WorkerOptions } from "./worker-options.ts";
+
+/** Estimates of moving uploads are published this often, whether or not S3 has confirmed something. */
+const ESTIMATE_EVERY_MS = 500;
+
+/** Whose turn it is, and what wakes whom. */
+export class Supervisor {
+  readonly #roster: Roster;
+  readonly #copies: ByteCopies;
+  readonly #context: DriveContext;
+  readonly #maxDriven: number;
+  /** When a failed abort may be tried again, by upload. */
+  readonly #settleAt = new Map<string, number>();
+  #isDriver = false;
+  #yields = false;
+  #idleWaiters: (() => void)[] = [];
+  #undoTimer = () => {};
+
+  constructor(
+    roster: Roster,
+    copies: ByteCopies,
+    store: UploadStore,
+    storage: UploadStorage,
+    options: WorkerOptions,
+  ) {
+    this.#roster = roster;
+    this.#copies = copies;
+    const { checksum, retry, stallMs } = options;
+    const trace = (step: TraceStep) => options.trace({ at: now(), ...step });
+    this.#context = {
+      store,
+      storage,
+      pace: new PartPace<UploadRecord>({
+        ...{ capacity: options.parallelParts, perUpload: options.parallelPartsPerUpload },
+        compare: compareTurns,
+        onChange: (parts) => trace({ type: "parallel", parts }),
+      }),
+      ...{ retry, stallMs, trace },
+      // An upload that an earlier version of the app's worker has begun may have another one.
+      algorithmOf: (kind) => [checksum, md5, noChecksum].find((algorithm) => algorithm.kind === kind),
+      onProgress: (run, partNumbers) => this.progressed(run, partNumbers),
+      apply: (run, event) => roster.apply(run, event),
+    };
+    // More than there are parts at once, so that small files' beginnings and ends overlap with others' bytes.
+    this.#maxDriven = options.parallelParts * 2;
+    roster.onChanged = () => this.look();
+    every(ESTIMATE_EVERY_MS, () => this.#publishEstimates());
+  }
+
+  /** From now on this worker is the one that drives. */
+  drive(): void {
+    this.#isDriver = true;
+    this.nudge();
+  }
+
+  /**
+   * Leaves the rest to the browser, or takes it up again. A worker that can't bring its uploads to their end before it
+   * dies would send parts for nothing once the browser has begun to.
+   */
+  set yields(yields: boolean) {
+    if (yields === this.#yields) return;
+    this.#yields = yields;
+    if (yields) for (const run of this.#roster.all()) run.halt();
+    this.look();
+  }
+
+  /** Seconds that the active uploads still take at the speed of now; undefined while that is unknown. */
+  get secondsLeft(): number | undefined {
+    let bytes = 0;
+    let bytesPerSecond = 0;
+    for (const run of this.#roster.all()) {
+      if (!isActive(run.record) && run.record.state !== "waiting") continue;
+      bytes += run.record.plan.size - run.ledger.doneBytes;
+      if (run.driving) bytesPerSecond += run.bytesPerSecond ?? 0;
+    }
+    if (bytes === 0) return 0;
+    return bytesPerSecond > 0 ? bytes / bytesPerSecond : undefined;
+  }
+
+  /** Something may have changed outside: the network, the time, the user's sign-in. */
+  nudge(): void {
+    for (const run of this.#roster.all()) {
+      const { record } = run;
+      if (record.state !== "waiting") continue;
+      const networkIsBack =
+        record.reason === "offline" || (record.reason === "backoff" && record.error.code === "NETWORK");
+      if (networkIsBack && navigator.onLine && this.#isDriver) void this.#roster.apply(run, { type: "wake" });
+    }
+    this.look();
+  }
+
+  /** Settles when there is nothing that this worker could do or wait for with profit. */
+  async idle(): Promise<void> {
+    if (this.isBusy) await new Promise<void>((resolve) => this.#idleWaiters.push(resolve));
+  }
+
+  get isBusy(): boolean {
+    if (this.#copies.isBusy) return true;
+    if (this.#yields) return false;
+    return this.#roster.all().some((run) => {
+      const { record, driving } = run;
+      if (driving || (isActive(record) && !isLeftToBrowser(run)) || owesAbort(record)) return true;
+      return record.state === "waiting" && record.nextAttemptAt !== null;
+    });
+  }
+
+  /** S3 has confirmed these parts. */
+  progressed(run: UploadRun, partNumbers: readonly number[]): void {
+    this.#roster.publisher.touch(run.id);
+    this.#roster.publisher.partsDone(run.id, partNumbers);
+    if (run.record.attempts > 0) void this.#roster.apply(run, { type: "progressed" });
+  }
+
+  /** Starts what can be started, in turn, and sets the timer for what can't yet. */
+  look(): void {
+    this.#undoTimer();
+    if (this.#isDriver && !this.#yields) this.#startWork();
+    if (this.isBusy) return;
+    for (const resolve of this.#idleWaiters.splice(0)) resolve();
+  }
+
+  #startWork(): void {
+    const inTurn = this.#roster.all().sort((a, b) => compareTurns(a.record, b.record));
+    let driven = inTurn.filter((run) => run.driving).length;
+    let next = Number.POSITIVE_INFINITY;
+    for (const run of inTurn) {
+      const { record } = run;
+      if (run.driving) continue;
+      if (isActive(record)) {
+        if (isLeftToBrowser(run) && !run.ledger.isComplete) continue;
+        if (driven >= this.#maxDriven) continue;
+        driven += 1;
+        this.#drive(run, () => driveUpload(run, this.#context));
+      } else if (owesAbort(record)) {
+        const at = this.#settleAt.get(run.id) ?? 0;
+        if (at > now()) next = Math.min(next, at);
+        else this.#drive(run, () => this.#settle(run));
+      } else if (record.state === "waiting" && record.nextAttemptAt !== null) {
+        if (record.nextAttemptAt > now()) next = Math.min(next, record.nextAttemptAt);
+        else void this.#roster.apply(run, { type: "wake" });
+      }
+    }
+    if (next < Number.POSITIVE_INFINITY) this.#undoTimer = after(next - now(), () => this.look());
+  }
+
+  #drive(run: UploadRun, work: () => Promise<void>): void {
+    run.restart();
+    run.driving = work()
+      .catch((error: unknown) => {
+        // Only the database fails like this; a newer worker may have taken it. What is stored is safe there.
+        console.error("backhaul: this worker stops driving.", error);
+        this.#isDriver = false;
+      })
+      .finally(() => {
+        run.driving = undefined;
+        this.look();
+      });
+  }
+
+  async #settle(run: UploadRun): Promise<void> {
+    const again = await settleRemote(run, this.#context);
+    if (again === undefined) this.#settleAt.delete(run.id);
+    else this.#settleAt.set(run.id, again);
+  }
+
+  #publishEstimates(): void {
+    for (const run of this.#roster.all())
+      if (run.ledger.flyingParts.size > 0) this.#roster.publisher.touch(run.id);
+  }
+}
