@@ -3,7 +3,10 @@ import { Connection } from "./connection.ts";
 import { explained } from "./core/error-messages.ts";
 import { Uploads } from "./uploads.ts";
 
-export type ConnectOptions =
+export type ConnectOptions = {
+  /** Who is signed in, as by `setOwner`; "" for nobody. @default whoever was signed in last */
+  readonly owner?: string;
+} & (
   | {
       /** URL of the worker's script, which calls `serveUploads`. It is registered if it is not yet. */
       readonly worker: string;
@@ -14,7 +17,8 @@ export type ConnectOptions =
     }
   | {
       /** For apps that register their worker themselves. */ readonly registration: ServiceWorkerRegistration;
-    };
+    }
+);
 
 /**
  * Connects this page to the worker that carries the uploads.
@@ -29,7 +33,7 @@ export async function connectUploads(options: ConnectOptions): Promise<Uploads> 
   const connection = new Connection(registration);
   const uploads = new Uploads(connection, registration);
   try {
-    await uploads.open();
+    await uploads.open(options.owner);
   } catch (error) {
     uploads.close();
     throw error;

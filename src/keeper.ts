@@ -4,6 +4,7 @@ import { inStartOrder, planRuns } from "./core/plan-runs.ts";
 import { RELAY_TOKEN_HEADER, relayUrl } from "./core/relay-url.ts";
 import type { UploadSnapshot } from "./core/snapshot.ts";
 import {
+  type BelievedOwner,
   FETCH_PREFIX,
   keeperLock,
   type Parcel,
@@ -24,6 +25,7 @@ export interface KeeperOptions {
   readonly name: ScopedName;
   /** The app's own headers for its server. */
   readonly auth: () => Readonly<Record<string, string>>;
+  readonly owner: () => BelievedOwner;
 }
 
 /**
@@ -109,7 +111,7 @@ export class Keeper {
   /** One after another: an answer that was already on its way may not know of the latest upload. */
   #fetchParcels(): Promise<void> {
     this.#fetching = this.#fetching
-      .then(() => this.#options.connection.call((api) => api.parcels()))
+      .then(() => this.#options.connection.call((api) => api.parcels(this.#options.owner())))
       .then(
         (parcels) => this.#take(parcels),
         () => {},

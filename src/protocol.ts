@@ -12,7 +12,7 @@ import type { WireSnapshot } from "./core/snapshot.ts";
  */
 
 /** Raised with every change that an older other side would misunderstand. */
-export const PROTOCOL_VERSION = 1;
+export const PROTOCOL_VERSION = 2;
 
 /** Marks messages as Backhaul's own: the app's may share the way. This envelope must never change. */
 interface Envelope {
@@ -88,6 +88,12 @@ export interface AddRequest {
   readonly options: AddOptions;
 }
 
+/**
+ * Whom a page takes to be signed in; null if it has not said. What it brings with it (files, headers) is refused with
+ * `OWNER_CHANGED`, and nothing is given to it, if the worker has been told of another one since.
+ */
+export type BelievedOwner = string | null;
+
 /** A value or an error; as a value, since Comlink would drop an error's code. */
 export type Reply<T> =
   | { readonly ok: true; readonly value: T }
@@ -99,7 +105,7 @@ export type Reply<T> =
  */
 export interface WorkerApi {
   /** All or none. Settles once every file is durable, or known not to be. */
-  add(requests: readonly AddRequest[]): Promise<Reply<ListMark>>;
+  add(requests: readonly AddRequest[], owner: BelievedOwner): Promise<Reply<ListMark>>;
   list(): Promise<Reply<UploadList>>;
   /** For one upload, or all with null; as `resume`. */
   pause(id: string | null): Promise<Reply<ListMark>>;
@@ -109,11 +115,13 @@ export interface WorkerApi {
   /** One that has ended, or with null all that are done or canceled. */
   remove(id: string | null): Promise<Reply<ListMark>>;
   attach(id: string, source: Blob): Promise<Reply<ListMark>>;
-  setAuth(headers: Readonly<Record<string, string>>): Promise<Reply<ListMark>>;
+  /** Halts and hides the uploads of all others, and forgets the headers of whoever was signed in before. */
+  setOwner(owner: string): Promise<Reply<ListMark>>;
+  setAuth(headers: Readonly<Record<string, string>>, owner: BelievedOwner): Promise<Reply<ListMark>>;
   /** A new keeper is there: what was left to the browser comes back to the worker. */
   takeBack(): Promise<Reply<ListMark>>;
   /** What the keeper needs at hand. */
-  parcels(): Promise<Reply<Parcels>>;
+  parcels(owner: BelievedOwner): Promise<Reply<Parcels>>;
 }
 
 /** What could be left to the browser now. */

@@ -6,7 +6,7 @@ import type { UploadSnapshot } from "./core/snapshot.ts";
 import type { StoredObject } from "./core/storage.ts";
 import { type Guarantees, guaranteesOf } from "./guarantees.ts";
 import { Keeper } from "./keeper.ts";
-import type { AddRequest, ListMark, Reply, ScopedName, WorkerApi } from "./protocol.ts";
+import type { AddRequest, BelievedOwner, ListMark, Reply, ScopedName, WorkerApi } from "./protocol.ts";
 import { type ListListener, UploadListMirror } from "./upload-list.ts";
 import { WakeUp } from "./wake-up.ts";
 import { DriverWatch } from "./watch-driver.ts";
@@ -21,6 +21,7 @@ export class Uploads {
   readonly #wakeUp: WakeUp;
   readonly #closing = new AbortController();
   #auth: Readonly<Record<string, string>> | undefined;
+  #owner: BelievedOwner = null;
 
   constructor(connection: Connection, registration: ServiceWorkerRegistration) {
     const name: ScopedName = `backhaul:${registration.scope}`;
@@ -35,7 +36,11 @@ export class Uploads {
         this.#wakeUp.renew();
       },
     });
-    this.#keeper = new Keeper({ registration, connection, name, auth: () => this.#auth ?? {} });
+    this.#keeper = new Keeper({
+      ...{ registration, connection, name },
+      auth: () => this.#auth ?? {},
+      owner: () => this.#owner,
+    });
     this.#wakeUp = new WakeUp(registration, name);
     connection.onSyncUsed = () => this.#wakeUp.renew();
     this.#watch = new DriverWatch(
@@ -46,7 +51,8 @@ export class Uploads {
   }
 
   /** @internal The first exchange with the worker. */
-  async open(): Promise<void> {
+  async open(owner: string | undefined): Promise<void> {
+    if (owner !== undefined) await this.#tellOwner(owner);
     await this.#mirror.refresh();
     this.#keeper.start();
     this.#mirror.subscribe((uploads) => {
@@ -84,7 +90,7 @@ export class Uploads {
    *
    * @returns the upload's id
    * @throws {UploadError} `KEY_INVALID`, `FILE_INVALID`, `FILE_TOO_LARGE`, `PART_SIZE_INVALID`, `OPTION_INVALID`,
-   *   `DATABASE_UNAVAILABLE`, `WORKER_UNREACHABLE`
+   *   `OWNER_CHANGED`, `DATABASE_UNAVAILABLE`, `WORKER_UNREACHABLE`
    */
   async add(file: Blob, options: AddOptions): Promise<string> {
     const [id] = await this.addAll([{ file, ...options }]);
@@ -97,7 +103,7 @@ export class Uploads {
       if (!(file instanceof Blob)) throw explained({ code: "FILE_INVALID", detail: "" });
       return { id: crypto.randomUUID(), source: file, options };
     });
-    await this.#command((api) => api.add(requests));
+    await this.#command((api) => api.add(requests, this.#owner));
     return requests.map(({ id }) => id);
   }
 
@@ -118,7 +124,8 @@ export class Uploads {
   /**
    * Waits for the end of an upload.
    *
-   * @throws {UploadError} why it failed; `CANCELED`; `UPLOAD_NOT_FOUND` if there is none, or it was removed
+   * @throws {UploadError} why it failed; `CANCELED`; `UPLOAD_NOT_FOUND` if there is none, it was removed, or its owner has
+   *   signed out
    */
   finished(id: string): Promise<StoredObject> {
     return new Promise((resolve, reject) => {
@@ -181,12 +188,32 @@ export class Uploads {
   }
 
   /**
+   * Says who is signed in; "" for nobody. Until they are back, uploads of all others rest as they are: they are not listed,
+   * can't be addressed (`UPLOAD_NOT_FOUND`), and not a byte of theirs is sent. What was added without anybody signed in is
+   * nobody's. Kept across sessions, since a worker may wake with no page to ask. Headers of `setAuth` are forgotten with
+   * their user: give new ones afterwards.
+   *
+   * @param owner any name for the user that stays the same, of at most 1,024 characters
+   */
+  async setOwner(owner: string): Promise<void> {
+    await this.#mirror.reaches(await this.#tellOwner(owner));
+  }
+
+  #tellOwner(owner: string): Promise<ListMark> {
+    if (this.#owner !== null && this.#owner !== owner) this.#auth = undefined;
+    this.#owner = owner;
+    return this.#connection.call((api) => api.setOwner(owner));
+  }
+
+  /**
    * Headers that go along with each request to the app's server, such as `authorization`. Kept in memory only, but for a
    * hand-over: the browser keeps the requests that it has been left with until they are done.
+   *
+   * @throws {UploadError} `OWNER_CHANGED` if another tab has said since that somebody else is signed in
    */
   async setAuth(headers: Readonly<Record<string, string>>): Promise<void> {
     this.#auth = { ...headers };
-    await this.#command((api) => api.setAuth(headers));
+    await this.#command((api) => api.setAuth(headers, this.#owner));
   }
 
   /** Whoever has given a command finds it done in the list. */

@@ -7,6 +7,7 @@ import { partSizeFor } from "../src/core/part-size.ts";
 import { checkSize, planParts } from "../src/core/plan-parts.ts";
 import type { UploadRecord } from "../src/core/upload.ts";
 import type { AddRequest, Reply, WorkerApi } from "../src/protocol.ts";
+import type { BrowserLane } from "./browser-lane.ts";
 import { now } from "./clock.ts";
 import type { Commands } from "./commands.ts";
 import type { Engine } from "./engine.ts";
@@ -18,6 +19,8 @@ const headerRecord = v.pipe(
   v.record(v.pipe(v.string(), v.regex(/^[\w!#$%&'*+.^`|~-]+$/)), v.pipe(v.string(), v.regex(/^[^\r\n\0]*$/))),
   v.check((headers) => Object.keys(headers).length <= 32),
 );
+const ownerName = v.pipe(v.string(), v.maxLength(1_024));
+const believedOwner = v.nullable(ownerName);
 const addRequests = v.pipe(
   v.array(
     v.object({
@@ -29,7 +32,6 @@ const addRequests = v.pipe(
         type: v.optional(v.pipe(v.string(), v.maxLength(255))),
         partSize: v.optional(v.number()),
         lane: v.optional(v.picklist(["auto", "worker", "browser"])),
-        owner: v.optional(v.pipe(v.string(), v.maxLength(1_024))),
       }),
     }),
   ),
@@ -37,39 +39,41 @@ const addRequests = v.pipe(
 );
 
 export interface ApiContext {
-  readonly engine: () => Promise<Engine>;
+  readonly uploader: () => Promise<Uploader>;
   readonly setAuth: (headers: Readonly<Record<string, string>>) => void;
-  readonly takeBack: () => Promise<void>;
   /** Base URL of the relay, or null. */
   readonly relay: string | null;
   readonly limits: StorageLimits;
   readonly options: WorkerOptions;
 }
 
+export interface Uploader {
+  readonly engine: Engine;
+  readonly lane: BrowserLane;
+}
+
 /** What pages may call. Every argument is checked here: it comes from outside. */
-export function createWorkerApi({
-  engine,
-  setAuth,
-  takeBack,
-  relay,
-  limits,
-  options,
-}: ApiContext): WorkerApi {
-  const command = (work: (commands: Commands) => Promise<void>) =>
+export function createWorkerApi({ uploader, setAuth, relay, limits, options }: ApiContext): WorkerApi {
+  const command = (work: (commands: Commands, lane: BrowserLane) => Promise<void>) =>
     reply(async () => {
-      const { commands } = await engine();
-      await work(commands);
-      return commands.mark;
+      const { engine, lane } = await uploader();
+      await work(engine.commands, lane);
+      return engine.commands.mark;
     });
   const api: WorkerApi = {
-    add: (requests: unknown) =>
-      command((commands) => {
+    add: (requests: unknown, owner: unknown) =>
+      command(async (commands) => {
+        commands.checkOwner(check(believedOwner, owner));
         const checked = check(addRequests, requests) as readonly AddRequest[];
-        return commands.add(
-          checked.map((request) => ({ record: recordOf(request, limits, options), source: request.source })),
+        await commands.add(
+          checked.map((request) => ({
+            record: recordOf(request, commands.owner, limits, options),
+            source: request.source,
+          })),
         );
       }),
-    list: () => reply(async () => ({ ...(await engine()).commands.list(), hasRelay: relay !== null })),
+    list: () =>
+      reply(async () => ({ ...(await uploader()).engine.commands.list(), hasRelay: relay !== null })),
     pause: (id: unknown) =>
       command((commands) => commands.steer(check(anyId, id), { type: "pause", reason: "user" })),
     resume: (id: unknown) => command((commands) => commands.steer(check(anyId, id), { type: "resume" })),
@@ -80,13 +84,24 @@ export function createWorkerApi({
       command((commands) =>
         commands.attach(check(uploadId, id), check(v.instance(Blob), source, "FILE_INVALID")),
       ),
-    setAuth: (headers: unknown) =>
-      command((commands) => {
-        setAuth(check(headerRecord, headers));
-        return commands.authorized();
+    setOwner: (owner: unknown) =>
+      command(async (commands, lane) => {
+        await commands.setOwner(check(ownerName, owner));
+        await lane.takeBackForeign();
       }),
-    takeBack: () => command(takeBack),
-    parcels: () => reply(async () => ({ relay, parcels: await (await engine()).lent.parcels() })),
+    setAuth: (headers: unknown, owner: unknown) =>
+      command(async (commands) => {
+        commands.checkOwner(check(believedOwner, owner));
+        setAuth(check(headerRecord, headers));
+        await commands.authorized();
+      }),
+    takeBack: () => command((_commands, lane) => lane.takeBack()),
+    parcels: (owner: unknown) =>
+      reply(async () => {
+        const { commands, lent } = (await uploader()).engine;
+        commands.checkOwner(check(believedOwner, owner));
+        return { relay, parcels: await lent.parcels() };
+      }),
   };
   // Without a prototype a call can name nothing but what stands here.
   return Object.freeze(Object.assign(Object.create(null) as WorkerApi, api));
@@ -115,19 +130,14 @@ function check<T>(
 
 function recordOf(
   { id, source, options: wanted }: AddRequest,
+  owner: string,
   limits: StorageLimits,
   options: WorkerOptions,
 ): UploadRecord {
   checkObjectKey(wanted.key, limits);
   checkSize(source.size, limits);
   return {
-    ...{
-      id,
-      key: wanted.key,
-      wantedKey: wanted.key,
-      owner: wanted.owner ?? "",
-      laneWish: wanted.lane ?? "auto",
-    },
+    ...{ id, key: wanted.key, wantedKey: wanted.key, owner, laneWish: wanted.lane ?? "auto" },
     ...describeSource(source, wanted),
     ...planFor(source.size, wanted.partSize, limits, options),
     checksum: options.checksum.kind,

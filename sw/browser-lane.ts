@@ -16,6 +16,8 @@ export interface LaneHost {
   confirmed(uploadId: string, token: string, parts: readonly PartReceipt[]): Promise<void>;
   /** The app wants the browser to have this upload, with or without a page. */
   wishesBrowser(uploadId: string): boolean;
+  /** It belongs to somebody who is not signed in now, and so must not move. */
+  isForeign(uploadId: string): boolean;
   /** Parts of these runs may have been stored, or be stored at this moment. */
   doubted(runs: readonly Run[]): Promise<void>;
   /** The browser has brought a run to its end, and so will probably bring the others. */
@@ -49,6 +51,8 @@ export class BrowserLane {
     if (announced !== undefined) await this.#appears(announced);
     for (const transfer of await this.#underWay())
       if (!this.#uploads.has(transfer.id)) await this.#follow(transfer);
+    // A worker may have died between the change of users and the end of their fetches, and a page may know of it late.
+    await this.takeBackForeign();
   }
 
   get isLent(): boolean {
@@ -56,10 +60,19 @@ export class BrowserLane {
   }
 
   /** Ends every fetch but those that the app wished for; what they have sent counts. */
-  async takeBack(): Promise<void> {
+  takeBack(): Promise<void> {
+    return this.#takeBack((runs) => !runs.every(({ uploadId }) => this.#host.wishesBrowser(uploadId)));
+  }
+
+  /** Ends every fetch that carries uploads of somebody who is not signed in any more. */
+  takeBackForeign(): Promise<void> {
+    return this.#takeBack((runs) => runs.some(({ uploadId }) => this.#host.isForeign(uploadId)));
+  }
+
+  async #takeBack(isWanted: (runs: readonly Run[]) => boolean): Promise<void> {
     for (const transfer of await this.#underWay()) {
       const runs = (await transfer.matchAll()).flatMap((record) => runOf(record) ?? []);
-      if (runs.length > 0 && runs.every(({ uploadId }) => this.#host.wishesBrowser(uploadId))) continue;
+      if (!isWanted(runs)) continue;
       // Before the end: should this worker die here, the next one looks them up.
       await this.#host.doubted(runs);
       await this.#end(transfer.id);

@@ -2,7 +2,7 @@ import { UploadError } from "../src/core/errors.ts";
 import type { WireSnapshot } from "../src/core/snapshot.ts";
 import type { UploadEvent } from "../src/core/transition.ts";
 import { isFinal, needsBytes, type UploadRecord } from "../src/core/upload.ts";
-import type { ListMark, UploadList } from "../src/protocol.ts";
+import type { BelievedOwner, ListMark, UploadList } from "../src/protocol.ts";
 import type { ByteCopies } from "./byte-copies.ts";
 import type { Roster } from "./roster.ts";
 import type { UploadRun } from "./upload-run.ts";
@@ -28,7 +28,7 @@ export class Commands {
 
   list(): Omit<UploadList, "hasRelay"> {
     const snapshots: WireSnapshot[] = [];
-    for (const { id } of this.#roster.all()) {
+    for (const { id } of this.#roster.own()) {
       const snapshot = this.#roster.visible(id)?.snapshot();
       if (snapshot) snapshots.push(snapshot);
     }
@@ -38,6 +38,19 @@ export class Commands {
   /** Where pages will have seen everything that was done so far. */
   get mark(): ListMark {
     return this.#roster.publisher.mark;
+  }
+
+  get owner(): string {
+    return this.#roster.owner;
+  }
+
+  /** @throws {UploadError} `OWNER_CHANGED` if the page takes somebody else to be signed in */
+  checkOwner(believed: BelievedOwner): void {
+    if (believed !== null && believed !== this.owner) throw new UploadError("OWNER_CHANGED");
+  }
+
+  setOwner(owner: string): Promise<void> {
+    return this.#roster.setOwner(owner);
   }
 
   /** Adds uploads and settles once each is durable, or can't be made so. Adding an id again only waits for that. */
@@ -67,7 +80,7 @@ export class Commands {
 
   /** Applies what the user said to one upload, or to all. */
   async steer(id: string | null, event: Extract<UploadEvent, { type: "pause" | "resume" }>): Promise<void> {
-    const runs = id === null ? this.#roster.all() : [this.#find(id)];
+    const runs = id === null ? this.#roster.own() : [this.#find(id)];
     await Promise.all(runs.map((run) => this.#roster.apply(run, event)));
   }
 
@@ -86,7 +99,7 @@ export class Commands {
 
   async remove(id: string | null): Promise<void> {
     if (id === null) {
-      const ended = this.#roster.all().filter(({ record }) => !needsBytes(record));
+      const ended = this.#roster.own().filter(({ record }) => !needsBytes(record));
       await Promise.all(ended.map((run) => this.#roster.apply(run, { type: "remove" })));
       return;
     }
@@ -98,7 +111,7 @@ export class Commands {
 
   /** The user has signed in. */
   async authorized(): Promise<void> {
-    for (const run of this.#roster.all())
+    for (const run of this.#roster.own())
       if (run.record.state === "waiting" && run.record.reason === "auth")
         await this.#roster.apply(run, { type: "wake" });
   }

@@ -24,6 +24,7 @@ export async function openBrowserLane(
     },
     confirmed: (id, token, parts) => uploads.confirmParts(id, token, parts),
     wishesBrowser: (id) => uploads.wishesBrowser(id),
+    isForeign: (id) => uploads.isForeign(id),
     doubted: (runs) => uploads.doubtRuns(runs),
     moved: () => void leaveTheRest(),
   });

@@ -54,6 +54,15 @@ export async function openIdbStore(name: string): Promise<UploadStore> {
   }
 
   return {
+    async owner() {
+      const owner: unknown = await database.get("settings", "owner");
+      return typeof owner === "string" ? owner : "";
+    },
+
+    async setOwner(owner) {
+      await database.put("settings", owner, "owner");
+    },
+
     async all() {
       const rows = await database.getAllFromIndex("uploads", "order");
       const records = rows.filter(isUploadRecord);

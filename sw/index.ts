@@ -7,9 +7,8 @@ import type { RetryPolicy } from "../src/core/retry.ts";
 import type { UploadStorage } from "../src/core/storage.ts";
 import type { Trace, TraceEvent } from "../src/core/trace.ts";
 import { PROTOCOL_VERSION, type ScopedName } from "../src/protocol.ts";
-import { createWorkerApi } from "./api.ts";
-import type { BrowserLane } from "./browser-lane.ts";
-import { type Engine, startEngine } from "./engine.ts";
+import { createWorkerApi, type Uploader } from "./api.ts";
+import { startEngine } from "./engine.ts";
 import { hasKeeper, hasPages, openBrowserLane } from "./hand-over.ts";
 import { openIdbStore } from "./idb-store.ts";
 import { keepAlive, tellPages } from "./keepalive.ts";
@@ -58,6 +57,8 @@ export function serveUploads({ storage, limits, claimClients = true, ...rest }: 
   let starting: Promise<Uploader> | undefined;
   const start = async (): Promise<Uploader> => {
     const engine = await startEngine(await openIdbStore(name), storage, options, name);
+    // Nobody's files travel under somebody else's name.
+    engine.roster.onOwner = () => storage.setAuth?.({});
     return { engine, lane: await openBrowserLane(engine, lifecycle, name) };
   };
   const uploader = () => {
@@ -79,9 +80,8 @@ export function serveUploads({ storage, limits, claimClients = true, ...rest }: 
 
   const api = createWorkerApi({
     ...{ options, limits: { ...S3_LIMITS, ...limits }, relay: storage.relay ?? null },
-    engine: async () => (await uploader()).engine,
+    uploader,
     setAuth: (headers) => storage.setAuth?.(headers),
-    takeBack: async () => (await uploader()).lane.takeBack(),
   });
   keepAlive(() => isBusy());
   const onMessage = createMessageHandler(
@@ -127,9 +127,4 @@ export function serveUploads({ storage, limits, claimClients = true, ...rest }: 
     };
     event.waitUntil(pause());
   });
-}
-
-interface Uploader {
-  readonly engine: Engine;
-  readonly lane: BrowserLane;
 }

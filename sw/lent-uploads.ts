@@ -22,13 +22,19 @@ export class LentUploads {
 
   /** Whether the app wants the browser to move this upload's bytes, with or without a page. */
   wishesBrowser(id: string): boolean {
-    return this.#roster.get(id)?.record.laneWish === "browser";
+    return this.#roster.visible(id)?.record.laneWish === "browser";
+  }
+
+  /** Whether it belongs to somebody who is not signed in now. */
+  isForeign(id: string): boolean {
+    const run = this.#roster.get(id);
+    return run !== undefined && !this.#roster.isOwn(run);
   }
 
   /** What could be left to the browser now: whatever is open at S3 and neither ended nor paused. */
   async parcels(): Promise<Parcel[]> {
     const parcels: Parcel[] = [];
-    for (const run of this.#roster.all()) {
+    for (const run of this.#roster.own()) {
       const { record, ledger } = run;
       if (record.laneWish === "worker" || isLeftToBrowser(run)) continue;
       if ((record.state !== "uploading" && record.state !== "waiting") || record.remote.at !== "open")
@@ -97,7 +103,7 @@ export class LentUploads {
       if (!run) continue;
       run.lane = lane;
       if (isLeftToBrowser(run)) run.halt();
-      this.#roster.publisher.touch(id);
+      this.#roster.touch(run);
     }
     this.#supervisor.look();
   }

@@ -10,10 +10,13 @@ export class Roster {
   readonly #store: UploadStore;
   readonly #runs = new Map<string, UploadRun>();
   readonly publisher: Publisher;
+  #owner = "";
   /** There may be something to do, or nothing any more. */
   onChanged = () => {};
   /** Told of every upload that has come to its end. */
   onEnded = (_id: string) => {};
+  /** Another user's uploads are shown and driven from now on. */
+  onOwner = () => {};
 
   constructor(store: UploadStore, name: ScopedName) {
     this.#store = store;
@@ -22,6 +25,7 @@ export class Roster {
 
   /** Reads what is stored, which another worker may have changed. */
   async load(): Promise<void> {
+    this.#owner = await this.#store.owner();
     for (const record of await this.#store.all()) {
       const known = this.#runs.get(record.id);
       const parts = isFinal(record) ? [] : await this.#store.parts(record.id);
@@ -40,10 +44,36 @@ export class Roster {
     }
   }
 
-  all(): UploadRun[] {
-    return [...this.#runs.values()];
+  /** Whose uploads are shown and driven; "" while nobody is signed in. */
+  get owner(): string {
+    return this.#owner;
   }
 
+  /** Halts the uploads of whoever was signed in before. They rest as they are, until their owner is back. */
+  async setOwner(owner: string): Promise<void> {
+    // First of all: should this worker die over the rest, the next one, with no page to ask, drives the right ones.
+    await this.#store.setOwner(owner);
+    const before = this.#owner;
+    if (owner === before) return;
+    this.#owner = owner;
+    this.onOwner();
+    for (const run of this.#runs.values()) {
+      if (run.record.owner === before) run.halt();
+      if (run.record.owner === before || run.record.owner === owner) this.publisher.touch(run.id);
+    }
+    this.onChanged();
+  }
+
+  /** Uploads of the user who is signed in. */
+  own(): UploadRun[] {
+    return [...this.#runs.values()].filter((run) => this.isOwn(run));
+  }
+
+  isOwn(run: UploadRun): boolean {
+    return run.record.owner === this.#owner;
+  }
+
+  /** Whosever it is. */
   get(id: string): UploadRun | undefined {
     return this.#runs.get(id);
   }
@@ -51,18 +81,26 @@ export class Roster {
   /** As pages see it: what they have removed may still have to be tidied up at S3. */
   visible(id: string): UploadRun | undefined {
     const run = this.#runs.get(id);
-    return run && !(run.record.state === "canceled" && run.record.removed) ? run : undefined;
+    return run && this.isOwn(run) && !(run.record.state === "canceled" && run.record.removed)
+      ? run
+      : undefined;
+  }
+
+  /** Pages are to be told of it, unless it is none of theirs. */
+  touch(run: UploadRun): void {
+    if (this.isOwn(run)) this.publisher.touch(run.id);
   }
 
   async apply(run: UploadRun, event: UploadEvent): Promise<void> {
     const applied = await this.#store.apply(run.id, event);
-    this.publisher.touch(run.id);
+    this.touch(run);
     const { record, effects } = applied ?? { record: undefined, effects: [] };
     if (record) run.record = record;
     else this.#runs.delete(run.id);
     if (effects.includes("halt") || !record) run.halt();
     if (record && (effects.includes("deleteParts") || effects.includes("doubtParts")))
       run.restart(isFinal(record) ? [] : await this.#store.parts(run.id));
+    if (!this.isOwn(run)) run.halt();
     if (effects.includes("deleteBytes")) {
       run.bytes = undefined;
       await this.#store.deleteBytes(run.id);

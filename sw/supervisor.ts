@@ -73,7 +73,7 @@ export class Supervisor {
   set yields(yields: boolean) {
     if (yields === this.#yields) return;
     this.#yields = yields;
-    if (yields) for (const run of this.#roster.all()) run.halt();
+    if (yields) for (const run of this.#roster.own()) run.halt();
     this.look();
   }
 
@@ -81,7 +81,7 @@ export class Supervisor {
   get secondsLeft(): number | undefined {
     let bytes = 0;
     let bytesPerSecond = 0;
-    for (const run of this.#roster.all()) {
+    for (const run of this.#roster.own()) {
       if (!isActive(run.record) && run.record.state !== "waiting") continue;
       bytes += run.record.plan.size - run.ledger.doneBytes;
       if (run.driving) bytesPerSecond += run.bytesPerSecond ?? 0;
@@ -92,7 +92,7 @@ export class Supervisor {
 
   /** Something may have changed outside: the network, the time, the user's sign-in. */
   nudge(): void {
-    for (const run of this.#roster.all()) {
+    for (const run of this.#roster.own()) {
       const { record } = run;
       if (record.state !== "waiting") continue;
       const networkIsBack =
@@ -110,7 +110,7 @@ export class Supervisor {
   get isBusy(): boolean {
     if (this.#copies.isBusy) return true;
     if (this.#yields) return false;
-    return this.#roster.all().some((run) => {
+    return this.#roster.own().some((run) => {
       const { record, driving } = run;
       if (driving || (isActive(record) && !isLeftToBrowser(run)) || owesAbort(record)) return true;
       return record.state === "waiting" && record.nextAttemptAt !== null;
@@ -119,8 +119,8 @@ export class Supervisor {
 
   /** S3 has confirmed these parts. */
   progressed(run: UploadRun, partNumbers: readonly number[]): void {
-    this.#roster.publisher.touch(run.id);
-    this.#roster.publisher.partsDone(run.id, partNumbers);
+    this.#roster.touch(run);
+    if (this.#roster.isOwn(run)) this.#roster.publisher.partsDone(run.id, partNumbers);
     if (run.record.attempts > 0) void this.#roster.apply(run, { type: "progressed" });
   }
 
@@ -133,7 +133,7 @@ export class Supervisor {
   }
 
   #startWork(): void {
-    const inTurn = this.#roster.all().sort((a, b) => compareTurns(a.record, b.record));
+    const inTurn = this.#roster.own().sort((a, b) => compareTurns(a.record, b.record));
     let driven = inTurn.filter((run) => run.driving).length;
     let next = Number.POSITIVE_INFINITY;
     for (const run of inTurn) {
@@ -177,7 +177,6 @@ export class Supervisor {
   }
 
   #publishEstimates(): void {
-    for (const run of this.#roster.all())
-      if (run.ledger.flyingParts.size > 0) this.#roster.publisher.touch(run.id);
+    for (const run of this.#roster.own()) if (run.ledger.flyingParts.size > 0) this.#roster.touch(run);
   }
 }

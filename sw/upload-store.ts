@@ -7,6 +7,9 @@ import type { PartRecord, UploadRecord } from "../src/core/upload.ts";
  * or second worker has to say can never undo what happened meanwhile.
  */
 export interface UploadStore {
+  /** Who was signed in last; "" for nobody. */
+  owner(): Promise<string>;
+  setOwner(owner: string): Promise<void>;
   /** All uploads, in order. Rows that a schema check refuses are left alone and left out. */
   all(): Promise<UploadRecord[]>;
   /** Adds uploads and gives them their order. An id that is there already is left as it is. */

@@ -19,6 +19,7 @@ const MESSAGES: Readonly<Record<UploadErrorCode, string>> = {
     "The browser gives this site no database (IndexedDB), so uploads can't be kept. Leave private browsing, or allow site data.",
   DATABASE_TOO_NEW:
     "A newer version of this app has changed the database. Reload the page to get that version.",
+  OWNER_CHANGED: "Another user has signed in meanwhile, in another tab. Reload the page.",
   UPLOAD_NOT_FOUND: "There is no upload with this id. It may have been removed in another tab.",
   STATE_INVALID: "The upload is not in a state that allows this.",
   QUOTA_EXCEEDED: "The device has no room to keep a copy of the file. Free some space and add it again.",

@@ -20,8 +20,6 @@ export interface AddOptions {
   readonly partSize?: number;
   /** Where the browser or the app has no way for "browser", that is as "auto". @default "auto" */
   readonly lane?: LaneWish;
-  /** Who the upload belongs to. @default "" */
-  readonly owner?: string;
 }
 
 /** How the engine works. */

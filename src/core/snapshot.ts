@@ -24,6 +24,7 @@ export interface UploadSnapshot {
   readonly type: string;
   /** Bytes. */
   readonly size: number;
+  /** Who was signed in when it was added; "" for nobody. */
   readonly owner: string;
   readonly state: UploadState;
   /** Why it rests, in `paused` and `waiting`; else null. */

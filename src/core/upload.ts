@@ -18,6 +18,7 @@ export interface UploadFacts {
   readonly type: string;
   /** Milliseconds since 1970, as the file said; null for a Blob. */
   readonly lastModified: number | null;
+  /** Who was signed in when it was added; "" for nobody. Only while they are it is shown and driven. */
   readonly owner: string;
   readonly laneWish: LaneWish;
   readonly method: UploadMethod;

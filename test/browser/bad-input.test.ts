@@ -1,5 +1,6 @@
 import type { Page } from "playwright";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { PROTOCOL_VERSION } from "../../src/protocol.ts";
 import { type BrowserBed, startBrowserBed } from "./browser-bed.ts";
 
 let bed: BrowserBed;
@@ -77,11 +78,11 @@ test("a page of another protocol version is told so", async () => {
     registration.active?.postMessage({ backhaul: 0, type: "call", message: { id: "1" } });
     return answered;
   });
-  expect(answer).toEqual({ backhaul: 1, type: "mismatch" });
+  expect(answer).toEqual({ backhaul: PROTOCOL_VERSION, type: "mismatch" });
 });
 
 test("messages that are no calls of the API reach nothing", async () => {
-  const reached = await page.evaluate(async () => {
+  const reached = await page.evaluate(async (backhaul) => {
     const registration = await navigator.serviceWorker.ready;
     const answered: string[] = [];
     const genuineAnswered = new Promise<void>((resolve) => {
@@ -98,10 +99,10 @@ test("messages that are no calls of the API reach nothing", async () => {
       { id: "4", type: "GET", path: ["list"] },
       { id: "5", type: "APPLY", path: ["list"], argumentList: [] },
     ];
-    for (const message of forged) registration.active?.postMessage({ backhaul: 1, type: "call", message });
+    for (const message of forged) registration.active?.postMessage({ backhaul, type: "call", message });
     await genuineAnswered;
     return answered;
-  });
+  }, PROTOCOL_VERSION);
   expect(reached).toEqual(["5"]);
 });
 

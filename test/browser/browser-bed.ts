@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { ConnectOptions } from "backhaul";
 import type { Browser, BrowserContext, CDPSession, Page } from "playwright";
 import { launchChromium } from "../support/chromium.ts";
 import type { Death } from "../support/sent-once.ts";
@@ -11,8 +12,8 @@ export interface BrowserBed extends TestBed {
   readonly browser: Browser;
   /** A browser profile of its own. */
   readonly context: BrowserContext;
-  /** Opens the usage page, connected. `options` are the worker's. */
-  openPage(options?: Record<string, unknown>): Promise<Page>;
+  /** Opens the usage page, connected, with options for the worker and for `connectUploads`. */
+  openPage(workerOptions?: Record<string, unknown>, options?: Partial<ConnectOptions>): Promise<Page>;
   /** For files that a test makes. */
   readonly folder: string;
 }
@@ -27,9 +28,10 @@ export async function startBrowserBed(options: Omit<TestBedOptions, "root"> = {}
   return {
     ...bed,
     ...{ browser, context, folder },
-    async openPage(workerOptions = {}) {
+    async openPage(workerOptions = {}, options = {}) {
       const page = await context.newPage();
-      await page.goto(`${bed.url}?options=${encodeURIComponent(JSON.stringify(workerOptions))}`);
+      const inUrl = (value: unknown) => encodeURIComponent(JSON.stringify(value));
+      await page.goto(`${bed.url}?options=${inUrl(workerOptions)}#${inUrl(options)}`);
       await page.waitForFunction(() => "uploads" in globalThis);
       return page;
     },

@@ -1,4 +1,7 @@
 import { connectUploads } from "backhaul";
 
-// The worker's options stand in the page's own query, so that each test can choose them.
-Object.assign(globalThis, { uploads: await connectUploads({ worker: `/sw.js${location.search}` }) });
+// Each test chooses: the worker's options stand in the page's own query, the page's behind the #.
+const options = JSON.parse(decodeURIComponent(location.hash.slice(1)) || "{}") as { owner?: string };
+Object.assign(globalThis, {
+  uploads: await connectUploads({ worker: `/sw.js${location.search}`, ...options }),
+});
