@@ -4,6 +4,10 @@ interface BackgroundFetchManager {
   fetch(id: string, requests: readonly Request[], options: { readonly title: string }): Promise<unknown>;
 }
 
+interface Navigator {
+  readonly connection?: EventTarget;
+}
+
 interface SyncManager {
   register(tag: string): Promise<void>;
 }

@@ -1,6 +1,6 @@
 export { type ConnectOptions, connectUploads } from "./connect.ts";
 export { isUploadError, UploadError, type UploadErrorCode, type UploadErrorWire } from "./core/errors.ts";
-export type { AddOptions, LaneWish } from "./core/options.ts";
+export type { AddOptions, LaneWish, When } from "./core/options.ts";
 export type { Lane, UploadSnapshot } from "./core/snapshot.ts";
 export type { StoredObject } from "./core/storage.ts";
 export type { TraceEvent } from "./core/trace.ts";

@@ -75,8 +75,8 @@ export class Keeper {
   look(uploads: readonly UploadSnapshot[]): void {
     if (!this.#isKeeper) return;
     const unfinished = new Set<string>();
-    for (const { id, state } of uploads) {
-      if (state === "waiting") unfinished.add(id);
+    for (const { id, state, reason } of uploads) {
+      if (state === "waiting" && reason !== "constraint") unfinished.add(id);
       if (state !== "uploading") continue;
       unfinished.add(id);
       if (this.#asked.has(id)) continue;

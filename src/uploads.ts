@@ -1,4 +1,5 @@
 import type { Remote } from "comlink";
+import { Alarm } from "./alarm.ts";
 import type { Connection } from "./connection.ts";
 import { explained } from "./core/error-messages.ts";
 import type { AddOptions } from "./core/options.ts";
@@ -19,6 +20,7 @@ export class Uploads {
   readonly #watch: DriverWatch;
   readonly #keeper: Keeper;
   readonly #wakeUp: WakeUp;
+  readonly #alarm: Alarm;
   readonly #closing = new AbortController();
   #auth: Readonly<Record<string, string>> | undefined;
   #owner: BelievedOwner = null;
@@ -42,6 +44,7 @@ export class Uploads {
       owner: () => this.#owner,
     });
     this.#wakeUp = new WakeUp(registration, name);
+    this.#alarm = new Alarm(() => connection.wake());
     connection.onSyncUsed = () => this.#wakeUp.renew();
     this.#watch = new DriverWatch(
       name,
@@ -59,6 +62,7 @@ export class Uploads {
       this.#watch.look();
       this.#keeper.look(uploads);
       this.#wakeUp.look(uploads.some(wantsWorker));
+      this.#alarm.look(uploads);
     });
     const { signal } = this.#closing;
     const wake = () => {
@@ -66,6 +70,7 @@ export class Uploads {
       this.#connection.wake();
     };
     addEventListener("online", wake, { signal });
+    navigator.connection?.addEventListener("change", wake, { signal });
     addEventListener(
       "pageshow",
       ({ persisted }) => {
@@ -234,6 +239,7 @@ export class Uploads {
   close(): void {
     this.#closing.abort();
     this.#watch.stop();
+    this.#alarm.stop();
     this.#keeper.close();
     this.#mirror.close();
     this.#connection.close();
@@ -241,6 +247,7 @@ export class Uploads {
 }
 
 /** A worker should be alive for it: there is work, or a wait that a clock ends. */
-function wantsWorker({ state, nextAttemptAt }: UploadSnapshot): boolean {
-  return state === "queued" || state === "uploading" || state === "completing" || nextAttemptAt !== null;
+function wantsWorker({ state, nextAttemptAt, reason }: UploadSnapshot): boolean {
+  if (state === "queued" || state === "uploading" || state === "completing") return true;
+  return nextAttemptAt !== null && reason !== "constraint";
 }

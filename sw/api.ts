@@ -1,8 +1,9 @@
 import * as v from "valibot";
+import type { Constraints } from "../src/core/constraints.ts";
 import { toWire, UploadError } from "../src/core/errors.ts";
 import type { StorageLimits } from "../src/core/limits.ts";
 import { checkObjectKey } from "../src/core/object-key.ts";
-import type { AddOptions } from "../src/core/options.ts";
+import type { AddOptions, When } from "../src/core/options.ts";
 import { partSizeFor } from "../src/core/part-size.ts";
 import { checkSize, planParts } from "../src/core/plan-parts.ts";
 import type { UploadRecord } from "../src/core/upload.ts";
@@ -21,6 +22,14 @@ const headerRecord = v.pipe(
 );
 const ownerName = v.pipe(v.string(), v.maxLength(1_024));
 const believedOwner = v.nullable(ownerName);
+const finite = v.pipe(v.number(), v.finite());
+const hours = v.pipe(
+  v.object({
+    from: v.pipe(v.number(), v.minValue(0), v.ltValue(24)),
+    to: v.pipe(v.number(), v.minValue(0), v.maxValue(24)),
+  }),
+  v.check(({ from, to }) => from !== to, "no hours at all"),
+);
 const addRequests = v.pipe(
   v.array(
     v.object({
@@ -32,6 +41,14 @@ const addRequests = v.pipe(
         type: v.optional(v.pipe(v.string(), v.maxLength(255))),
         partSize: v.optional(v.number()),
         lane: v.optional(v.picklist(["auto", "worker", "browser"])),
+        priority: v.optional(finite),
+        when: v.optional(
+          v.object({
+            unmetered: v.optional(v.boolean()),
+            notBefore: v.optional(v.union([finite, v.date()])),
+            hours: v.optional(hours),
+          }),
+        ),
       }),
     }),
   ),
@@ -138,11 +155,20 @@ function recordOf(
   checkSize(source.size, limits);
   return {
     ...{ id, key: wanted.key, wantedKey: wanted.key, owner, laneWish: wanted.lane ?? "auto" },
+    ...{ priority: wanted.priority ?? 0, constraints: wanted.when ? constraintsOf(wanted.when) : null },
     ...describeSource(source, wanted),
     ...planFor(source.size, wanted.partSize, limits, options),
     checksum: options.checksum.kind,
     ...{ order: 0, durability: "memory", attempts: 0, createdAt: now(), updatedAt: now() },
     ...{ state: "queued", remote: { at: "none" } },
+  };
+}
+
+function constraintsOf({ unmetered = false, notBefore, hours }: When): Constraints {
+  return {
+    unmetered,
+    notBefore: notBefore === undefined ? null : Number(notBefore),
+    hours: hours ?? null,
   };
 }
 

@@ -1,5 +1,9 @@
 /** What TypeScript's own library lacks, as far as the worker uses it. Chromium only. */
 
+interface WorkerNavigator {
+  readonly connection?: EventTarget & { readonly type?: string; readonly saveData?: boolean };
+}
+
 interface BackgroundFetchRecord {
   readonly request: Request;
   /** Rejects if the request ends without an answer. */

@@ -102,7 +102,9 @@ export function serveUploads({ storage, limits, claimClients = true, ...rest }: 
   });
   self.addEventListener("activate", (event) => lifecycle.hold(event, work()));
   // No event to hold by; an answered "stay" or a page's own "wake" will.
-  self.addEventListener("online", () => void work().catch(() => {}));
+  const look = () => void work().catch(() => {});
+  self.addEventListener("online", look);
+  navigator.connection?.addEventListener("change", look);
   self.addEventListener("sync", (event) => {
     if (event.tag !== name) return;
     lifecycle.holdSync(event, work(), async () => {

@@ -1,3 +1,4 @@
+import { mayEnd } from "../src/core/constraints.ts";
 import { partsOf, type Run } from "../src/core/plan-runs.ts";
 import type { Lane } from "../src/core/snapshot.ts";
 import type { PartReceipt } from "../src/core/storage.ts";
@@ -37,6 +38,8 @@ export class LentUploads {
     for (const run of this.#roster.own()) {
       const { record, ledger } = run;
       if (record.laneWish === "worker" || isLeftToBrowser(run)) continue;
+      // The browser would go on over any network, at any time.
+      if (record.constraints && mayEnd(record.constraints)) continue;
       if ((record.state !== "uploading" && record.state !== "waiting") || record.remote.at !== "open")
         continue;
       run.bytes ??= await this.#store.bytes(run.id);

@@ -34,7 +34,7 @@ export async function migrate(
 }
 
 /** Some builds of version 1 wrote a checksum already. */
-const UPLOAD_FIELDS_OF_2 = { checksum: "none" } as const;
+const UPLOAD_FIELDS_OF_2 = { checksum: "none", priority: 0, constraints: null } as const;
 const PART_FIELDS_OF_2 = { checksum: null } as const;
 
 /** Fields that a row has already stay as they are. */

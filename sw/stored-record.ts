@@ -24,6 +24,14 @@ const common = {
   lastModified: v.nullable(v.number()),
   owner: v.string(),
   laneWish: v.picklist(["auto", "worker", "browser"]),
+  priority: v.number(),
+  constraints: v.nullable(
+    v.object({
+      unmetered: v.boolean(),
+      notBefore: v.nullable(v.number()),
+      hours: v.nullable(v.object({ from: v.number(), to: v.number() })),
+    }),
+  ),
   method: v.picklist(["single", "multipart"]),
   plan: v.object({
     size: count,
@@ -51,7 +59,7 @@ const uploadRecord = v.variant("state", [
   v.object({
     ...common,
     state: v.literal("waiting"),
-    reason: v.picklist(["offline", "backoff", "auth", "file"]),
+    reason: v.picklist(["offline", "backoff", "auth", "file", "constraint"]),
     nextAttemptAt: v.nullable(v.number()),
     error,
     remote: anyRemote,

@@ -1,10 +1,11 @@
+import { isMetered, judge, type Verdict } from "../src/core/constraints.ts";
 import { compareTurns } from "../src/core/schedule.ts";
 import type { UploadStorage } from "../src/core/storage.ts";
 import type { TraceStep } from "../src/core/trace.ts";
 import { isActive, owesAbort, type UploadRecord } from "../src/core/upload.ts";
 import type { ByteCopies } from "./byte-copies.ts";
 import { md5, noChecksum } from "./checksums.ts";
-import { after, every, now } from "./clock.ts";
+import { after, every, localTime, now } from "./clock.ts";
 import { type DriveContext, driveUpload, settleRemote } from "./drive-upload.ts";
 import { isLeftToBrowser } from "./lent-uploads.ts";
 import { PartPace } from "./part-pace.ts";
@@ -113,7 +114,8 @@ export class Supervisor {
     return this.#roster.own().some((run) => {
       const { record, driving } = run;
       if (driving || (isActive(record) && !isLeftToBrowser(run)) || owesAbort(record)) return true;
-      return record.state === "waiting" && record.nextAttemptAt !== null;
+      // The night may be far; a page rings when it has come.
+      return record.state === "waiting" && record.nextAttemptAt !== null && record.reason !== "constraint";
     });
   }
 
@@ -138,6 +140,9 @@ export class Supervisor {
     let next = Number.POSITIVE_INFINITY;
     for (const run of inTurn) {
       const { record } = run;
+      const verdict = judged(record);
+      next = Math.min(next, verdict?.lookAgainAt ?? next);
+      if (verdict && this.#obey(run, verdict)) continue;
       if (run.driving) continue;
       if (isActive(record)) {
         if (isLeftToBrowser(run) && !run.ledger.isComplete) continue;
@@ -154,6 +159,16 @@ export class Supervisor {
       }
     }
     if (next < Number.POSITIVE_INFINITY) this.#undoTimer = after(next - now(), () => this.look());
+  }
+
+  /** Whether the app's conditions leave nothing else to do for it now. */
+  #obey(run: UploadRun, { forbiddenBy, lookAgainAt }: Verdict): boolean {
+    const waiting = run.record.state === "waiting" ? run.record : undefined;
+    if (forbiddenBy === null) {
+      if (waiting) void this.#roster.apply(run, { type: "wake" });
+    } else if (waiting?.nextAttemptAt !== lookAgainAt || waiting.error.detail !== forbiddenBy)
+      void this.#roster.apply(run, { type: "forbidden", by: forbiddenBy, lookAgainAt });
+    return forbiddenBy !== null || waiting !== undefined;
   }
 
   #drive(run: UploadRun, work: () => Promise<void>): void {
@@ -179,4 +194,15 @@ export class Supervisor {
   #publishEstimates(): void {
     for (const run of this.#roster.own()) if (run.ledger.flyingParts.size > 0) this.#roster.touch(run);
   }
+}
+
+/** What the app's conditions say to an upload that has bytes to move. Undefined if nothing. */
+function judged(record: UploadRecord): Verdict | undefined {
+  const { constraints, state } = record;
+  if (!constraints) return undefined;
+  const isConcerned =
+    state === "queued" || state === "uploading" || (state === "waiting" && record.reason === "constraint");
+  return isConcerned
+    ? judge(constraints, { ...localTime(), isMetered: isMetered(navigator.connection) })
+    : undefined;
 }

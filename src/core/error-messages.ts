@@ -25,6 +25,8 @@ const MESSAGES: Readonly<Record<UploadErrorCode, string>> = {
   QUOTA_EXCEEDED: "The device has no room to keep a copy of the file. Free some space and add it again.",
   FILE_LOST: "The browser no longer has the file's bytes. Pick the same file again.",
   SOURCE_CHANGED: "The file was changed while it was uploaded. Add it again.",
+  CONSTRAINT:
+    "The app wants this upload to wait, for a time of day or for an unmetered network. It goes on by itself.",
   CANCELED: "The upload was canceled.",
   REQUEST_INVALID: "The upload server refused the request as malformed.",
   TOKEN_INVALID: "The upload's token is missing, forged or for something else. Add the file again.",

@@ -18,6 +18,7 @@ export type UploadErrorCode =
   | "QUOTA_EXCEEDED"
   | "FILE_LOST"
   | "SOURCE_CHANGED"
+  | "CONSTRAINT"
   | "CANCELED"
   | "REQUEST_INVALID"
   | "TOKEN_INVALID"

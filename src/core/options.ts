@@ -1,3 +1,4 @@
+import type { Hours } from "./constraints.ts";
 import { MIB } from "./limits.ts";
 import type { PartSizing } from "./part-size.ts";
 import { RETRY_POLICY, type RetryPolicy } from "./retry.ts";
@@ -7,6 +8,16 @@ import { RETRY_POLICY, type RetryPolicy } from "./retry.ts";
  * at once, with their own place in the browser's user interface. "worker": never those.
  */
 export type LaneWish = "auto" | "worker" | "browser";
+
+/** When an upload may move. Everything that is named must hold. */
+export interface When {
+  /** Not over a network known to be metered, nor while the user saves data. Where the browser can't tell, it may. */
+  readonly unmetered?: boolean;
+  /** Milliseconds since 1970, or a `Date`. */
+  readonly notBefore?: number | Date;
+  /** Hours of the local day, such as `{ from: 22, to: 6 }` for the night; 0 to 24, fractions allowed. */
+  readonly hours?: Hours;
+}
 
 /** What an app says about one file. */
 export interface AddOptions {
@@ -20,6 +31,13 @@ export interface AddOptions {
   readonly partSize?: number;
   /** Where the browser or the app has no way for "browser", that is as "auto". @default "auto" */
   readonly lane?: LaneWish;
+  /** Higher ones go first. @default 0 */
+  readonly priority?: number;
+  /**
+   * Until then it waits (`constraint`), and again when it may no longer. With `unmetered` or `hours` it is never left to the
+   * browser, which would not stop. @default always
+   */
+  readonly when?: When;
 }
 
 /** How the engine works. */

@@ -1,3 +1,4 @@
+import type { Constraints } from "./constraints.ts";
 import type { UploadErrorWire } from "./errors.ts";
 import type { StoredObject } from "./storage.ts";
 import type { PauseReason, Queued, Remote, Uploading, UploadRecord, WaitingReason } from "./upload.ts";
@@ -19,9 +20,15 @@ export type UploadEvent =
   /** It can't go on now, but later. */
   | {
       readonly type: "fault";
-      readonly reason: WaitingReason;
+      readonly reason: Exclude<WaitingReason, "constraint">;
       readonly nextAttemptAt: number | null;
       readonly error: UploadErrorWire;
+    }
+  /** The app's conditions don't hold (any more), or another one doesn't. `lookAgainAt`: null if no clock changes that. */
+  | {
+      readonly type: "forbidden";
+      readonly by: keyof Constraints;
+      readonly lookAgainAt: number | null;
     }
   /** What it waited for has come. */
   | { readonly type: "wake" }
@@ -90,6 +97,9 @@ function step(record: UploadRecord, event: UploadEvent, now: number): Transition
       return [{ ...record, state: "waiting", reason, nextAttemptAt, error, attempts }, ["drive"]];
     }
 
+    case "forbidden":
+      return forbidden(record, event.by, event.lookAgainAt);
+
     case "wake":
       return record.state === "waiting" ? [ready(record, record.remote), ["drive"]] : unchanged;
 
@@ -141,6 +151,22 @@ function begun(record: UploadRecord, remote: Uploading["remote"], key: string): 
     case "canceled":
       if (record.remote.at === "open") return [record, []];
       return [{ ...record, remote, key }, ["drive"]];
+    default:
+      return [record, []];
+  }
+}
+
+function forbidden(record: UploadRecord, by: keyof Constraints, nextAttemptAt: number | null): Transition {
+  const error = { code: "CONSTRAINT", detail: by } as const;
+  switch (record.state) {
+    case "queued":
+    case "uploading":
+      return [{ ...record, state: "waiting", reason: "constraint", nextAttemptAt, error }, ["halt", "drive"]];
+    case "waiting":
+      if (record.reason !== "constraint") return [record, []];
+      if (record.nextAttemptAt === nextAttemptAt && record.error.detail === by) return [record, []];
+      return [{ ...record, nextAttemptAt, error }, []];
+    // The bytes have moved already; what is left costs next to nothing.
     default:
       return [record, []];
   }
@@ -243,7 +269,7 @@ function isRemoved(record: UploadRecord): boolean {
 /** What every state has, without what only the old one had. */
 function common(record: UploadRecord) {
   const { id, order, wantedKey, name, type, lastModified, owner, laneWish, method, plan, checksum } = record;
-  const { createdAt, key, durability, attempts, updatedAt } = record;
+  const { priority, constraints, createdAt, key, durability, attempts, updatedAt } = record;
   const facts = { id, order, wantedKey, name, type, lastModified, owner, laneWish, method, plan, checksum };
-  return { ...facts, createdAt, key, durability, attempts, updatedAt };
+  return { ...facts, priority, constraints, createdAt, key, durability, attempts, updatedAt };
 }

@@ -1,4 +1,5 @@
 import type { Checksum, ChecksumKind } from "./checksum.ts";
+import type { Constraints } from "./constraints.ts";
 import type { UploadErrorWire } from "./errors.ts";
 import type { LaneWish } from "./options.ts";
 import type { PartPlan } from "./plan-parts.ts";
@@ -21,6 +22,9 @@ export interface UploadFacts {
   /** Who was signed in when it was added; "" for nobody. Only while they are it is shown and driven. */
   readonly owner: string;
   readonly laneWish: LaneWish;
+  /** Higher ones go first. */
+  readonly priority: number;
+  readonly constraints: Constraints | null;
   readonly method: UploadMethod;
   readonly plan: PartPlan;
   readonly checksum: ChecksumKind;
@@ -50,9 +54,10 @@ export type Remote =
 
 /**
  * Why an upload rests without the user having said so:
- * `offline` until the network is back, `backoff` until `nextAttemptAt`, `auth` until `setAuth`, `file` until `attach`.
+ * `offline` until the network is back, `backoff` until `nextAttemptAt`, `auth` until `setAuth`, `file` until `attach`,
+ * `constraint` until the app's own conditions hold, to be looked at again at `nextAttemptAt` if the clock has a say in it.
  */
-export type WaitingReason = "offline" | "backoff" | "auth" | "file";
+export type WaitingReason = "offline" | "backoff" | "auth" | "file" | "constraint";
 
 /** Who paused it: the user here, or the user in the browser's own list of transfers. */
 export type PauseReason = "user" | "browser";

@@ -42,9 +42,9 @@ function* nodesOf(value: unknown): Generator<Node> {
   for (const [field, child] of Object.entries(value)) if (!isOwnName(value, field)) yield* nodesOf(child);
 }
 
-/** The `now` of `f().now` and of `{ now: 1 }` is no name of something outside. */
+/** The `now` of `f().now` and of `{ now: 1 }` is no name of something outside, and a type is nothing that could be used. */
 function isOwnName(node: Node, field: string): boolean {
-  return (field === "property" || field === "key") && node.computed === false;
+  return field === "typeName" || ((field === "property" || field === "key") && node.computed === false);
 }
 
 function dottedName(node: Node): string | undefined {

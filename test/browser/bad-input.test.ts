@@ -19,6 +19,11 @@ test.each([
   ["too small a part", { key: "a", partSize: 1024 }, "PART_SIZE_INVALID"],
   ["half a byte", { key: "a", partSize: 5242880.5 }, "PART_SIZE_INVALID"],
   ["a key that is no string", { key: 7 }, "OPTION_INVALID"],
+  ["a priority that is no number", { key: "a", priority: "high" }, "OPTION_INVALID"],
+  ["an endless priority", { key: "a", priority: Number.POSITIVE_INFINITY }, "OPTION_INVALID"],
+  ["a day that never comes", { key: "a", when: { notBefore: "tomorrow" } }, "OPTION_INVALID"],
+  ["an hour too many", { key: "a", when: { hours: { from: 22, to: 25 } } }, "OPTION_INVALID"],
+  ["no hours at all", { key: "a", when: { hours: { from: 6, to: 6 } } }, "OPTION_INVALID"],
 ])("%s is refused with what to do, and nothing is added", async (_name, options, code) => {
   const error = await page.evaluate(
     (wanted) =>

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { ConnectOptions } from "backhaul";
+import type { AddOptions, ConnectOptions } from "backhaul";
 import type { Browser, BrowserContext, CDPSession, Page } from "playwright";
 import { launchChromium } from "../support/chromium.ts";
 import type { Death } from "../support/sent-once.ts";
@@ -18,12 +18,20 @@ export interface BrowserBed extends TestBed {
   readonly folder: string;
 }
 
-export async function startBrowserBed(options: Omit<TestBedOptions, "root"> = {}): Promise<BrowserBed> {
+export interface BrowserBedOptions extends Omit<TestBedOptions, "root"> {
+  /** For the browser's command line. */
+  readonly browserArgs?: readonly string[];
+}
+
+export async function startBrowserBed({
+  browserArgs,
+  ...options
+}: BrowserBedOptions = {}): Promise<BrowserBed> {
   const folder = await mkdtemp(join(tmpdir(), "backhaul-app-"));
   const root = join(folder, "app");
   await buildTestApp(root);
   const bed = await startTestBed({ ...options, root });
-  const browser = await launchChromium();
+  const browser = await launchChromium(browserArgs);
   const context = await browser.newContext();
   return {
     ...bed,
@@ -57,17 +65,17 @@ export async function workerStopper(page: Page): Promise<() => Promise<Death>> {
 /** Adds files of random bytes, made in the page, and returns ids and SHA-256 by key. */
 export function addRandomFiles(
   page: Page,
-  files: readonly { key: string; size: number; partSize?: number }[],
+  files: readonly ({ readonly size: number } & AddOptions)[],
 ): Promise<{ id: string; key: string; sha256: string }[]> {
   return page.evaluate(async (wanted) => {
     const made = await Promise.all(
-      wanted.map(async ({ key, size, partSize }) => {
+      wanted.map(async ({ size, ...options }) => {
         const bytes = new Uint8Array(size);
         // The most that one call gives.
         for (let at = 0; at < size; at += 65_536) crypto.getRandomValues(bytes.subarray(at, at + 65_536));
         const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
         const sha256 = [...digest].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-        return { key, sha256, file: new File([bytes], key), ...(partSize === undefined ? {} : { partSize }) };
+        return { ...options, sha256, file: new File([bytes], options.key) };
       }),
     );
     const ids = await uploads.addAll(made.map(({ sha256: _, ...file }) => file));

@@ -13,8 +13,8 @@ export function chromiumPath(): string {
   return path;
 }
 
-export function launchChromium(): Promise<Browser> {
+export function launchChromium(moreArgs: readonly string[] = []): Promise<Browser> {
   // Chromium's sandbox doesn't start as root, which CI is.
   const args = process.getuid?.() === 0 ? ["--no-sandbox"] : [];
-  return chromium.launch({ executablePath: chromiumPath(), args });
+  return chromium.launch({ executablePath: chromiumPath(), args: [...args, ...moreArgs] });
 }

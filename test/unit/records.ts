@@ -32,6 +32,8 @@ const common = {
   lastModified: null,
   owner: "",
   laneWish: "auto",
+  priority: 0,
+  constraints: null,
   method: "multipart",
   checksum: "md5",
   plan: { size: 12 * MIB, partSize: 5 * MIB, partCount: 3 },

@@ -13,6 +13,15 @@ test("first come, first served; of those that came together the small ones; else
   expect(mixed.sort(compareTurns)).toEqual(inTurn);
 });
 
+test("the app's priority comes before all of that", () => {
+  const [late, early] = [{ ...upload(9, 900, 9), priority: 1 }, upload(1, 1, 1)];
+  expect([early, { ...early, priority: -1 }, late].sort(compareTurns)).toEqual([
+    late,
+    early,
+    { ...early, priority: -1 },
+  ]);
+});
+
 test("the state has no say", () => {
   expect(compareTurns(records.queued, records.uploading)).toBe(0);
 });

@@ -20,6 +20,7 @@ const events = {
   partsMissing: { type: "partsMissing" },
   gone: { type: "gone" },
   fault: { type: "fault", reason: "backoff", nextAttemptAt: 9_000, error: fault },
+  forbidden: { type: "forbidden", by: "hours", lookAgainAt: 9_500 },
   wake: { type: "wake" },
   fail: { type: "fail", error: fault },
   stored: { type: "stored" },
@@ -46,6 +47,11 @@ describe("the main lines", () => {
     ["uploading", "fault", "waiting", ["drive"]],
     ["completing", "fault", "waiting", ["drive"]],
     ["waiting", "wake", "uploading", ["drive"]],
+    // The app's conditions.
+    ["queued", "forbidden", "waiting", ["halt", "drive"]],
+    ["uploading", "forbidden", "waiting", ["halt", "drive"]],
+    ["completing", "forbidden", "completing", []],
+    ["paused", "forbidden", "paused", []],
     ["queued", "fail", "failed", ["halt", "drive"]],
     ["uploading", "fail", "failed", ["halt", "drive"]],
     ["completing", "fail", "failed", ["halt", "drive"]],
@@ -127,6 +133,28 @@ describe("faults", () => {
   });
 });
 
+describe("what the app forbids", () => {
+  test("is no fault, and no try", () => {
+    const [waiting] = transition({ ...records.uploading, attempts: 2 }, events.forbidden, NOW);
+    expect(waiting).toMatchObject({
+      ...{ state: "waiting", reason: "constraint", nextAttemptAt: 9_500, attempts: 2, remote: open },
+      error: { code: "CONSTRAINT", detail: "hours" },
+    });
+    expect(transition(waiting, events.wake, NOW)[0]).toMatchObject({ state: "uploading", attempts: 2 });
+  });
+
+  test("may change its reason and its time, and is the same if neither does", () => {
+    const [waiting] = transition(records.uploading, events.forbidden, NOW);
+    expect(transition(waiting, events.forbidden, NOW + 1)).toEqual([waiting, []]);
+    const [other] = transition(waiting, { type: "forbidden", by: "unmetered", lookAgainAt: null }, NOW);
+    expect(other).toMatchObject({ nextAttemptAt: null, error: { detail: "unmetered" } });
+  });
+
+  test("has no say in any other wait", () => {
+    expect(transition(records.waiting, events.forbidden, NOW)[0]).toBe(records.waiting);
+  });
+});
+
 describe("removing", () => {
   test("a failed upload that is open at S3: it goes once that is aborted", () => {
     const [hidden, effects] = transition(records.failed, events.remove, NOW);
@@ -196,6 +224,8 @@ const FACTS = [
   "type",
   "lastModified",
   "owner",
+  "priority",
+  "constraints",
   "method",
   "plan",
   "createdAt",
@@ -225,6 +255,10 @@ const RULES: Record<
     !(before.state === "canceled" && before.removed && after.state === "canceled") || after.removed,
   "an unchanged record leaves nothing to do but to delete it": (before, after, effects) =>
     after !== before || effects.length === 0 || effects.includes("deleteRecord"),
+  "what the app forbids counts as no try": (before, after) =>
+    after.state !== "waiting" || after.reason !== "constraint" || after.attempts <= before.attempts,
+  "waiting for the app's conditions is told as that": (_, after) =>
+    after.state !== "waiting" || (after.reason === "constraint") === (after.error.code === "CONSTRAINT"),
   "no effect stands twice": (_before, _after, effects) => new Set(effects).size === effects.length,
   "who stops working is halted": (before, after, effects) =>
     !(isActive(before) && STOPPED.includes(after.state) && after.state !== before.state) ||
@@ -295,6 +329,14 @@ describe("from everywhere", () => {
           reason: fc.constantFrom("offline", "backoff", "auth", "file"),
           nextAttemptAt: fc.option(fc.nat()),
           error: fc.constant(fault),
+        }),
+      },
+      {
+        weight: 1,
+        arbitrary: fc.record({
+          type: fc.constant("forbidden" as const),
+          by: fc.constantFrom("unmetered", "notBefore", "hours"),
+          lookAgainAt: fc.option(fc.nat()),
         }),
       },
     );
