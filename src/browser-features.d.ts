@@ -8,6 +8,10 @@ interface Navigator {
   readonly connection?: EventTarget;
 }
 
+interface FileSystemHandle {
+  requestPermission?(descriptor: { readonly mode: "read" }): Promise<PermissionState>;
+}
+
 interface SyncManager {
   register(tag: string): Promise<void>;
 }

@@ -1,24 +1,22 @@
 import { Workbox } from "workbox-window";
 import { Connection } from "./connection.ts";
 import { explained } from "./core/error-messages.ts";
-import { Uploads } from "./uploads.ts";
+import { type PageOptions, Uploads } from "./uploads.ts";
 
-export type ConnectOptions = {
-  /** Who is signed in, as by `setOwner`; "" for nobody. @default whoever was signed in last */
-  readonly owner?: string;
-} & (
-  | {
-      /** URL of the worker's script, which calls `serveUploads`. It is registered if it is not yet. */
-      readonly worker: string;
-      /** Pages that the worker is for. @default the script's folder */
-      readonly scope?: string;
-      /** How the script is loaded. @default "classic" */
-      readonly type?: WorkerType;
-    }
-  | {
-      /** For apps that register their worker themselves. */ readonly registration: ServiceWorkerRegistration;
-    }
-);
+export type ConnectOptions = PageOptions &
+  (
+    | {
+        /** URL of the worker's script, which calls `serveUploads`. It is registered if it is not yet. */
+        readonly worker: string;
+        /** Pages that the worker is for. @default the script's folder */
+        readonly scope?: string;
+        /** How the script is loaded. @default "classic" */
+        readonly type?: WorkerType;
+      }
+    | {
+        /** For apps that register their worker themselves. */ readonly registration: ServiceWorkerRegistration;
+      }
+  );
 
 /**
  * Connects this page to the worker that carries the uploads.
@@ -33,7 +31,7 @@ export async function connectUploads(options: ConnectOptions): Promise<Uploads> 
   const connection = new Connection(registration);
   const uploads = new Uploads(connection, registration);
   try {
-    await uploads.open(options.owner);
+    await uploads.open(options);
   } catch (error) {
     uploads.close();
     throw error;

@@ -82,9 +82,12 @@ export interface UploadList extends ListMark {
   readonly hasRelay: boolean;
 }
 
+/** Where an upload's bytes come from. */
+export type Source = Blob | FileSystemFileHandle;
+
 export interface AddRequest {
   readonly id: string;
-  readonly source: Blob;
+  readonly source: Source;
   readonly options: AddOptions;
 }
 
@@ -114,7 +117,11 @@ export interface WorkerApi {
   cancel(id: string): Promise<Reply<ListMark>>;
   /** One that has ended, or with null all that are done or canceled. */
   remove(id: string | null): Promise<Reply<ListMark>>;
-  attach(id: string, source: Blob): Promise<Reply<ListMark>>;
+  attach(id: string, source: Source): Promise<Reply<ListMark>>;
+  /** The handle by which an upload's file is read, for a page to ask the user with: a worker can't. */
+  handle(id: string): Promise<Reply<FileSystemFileHandle>>;
+  /** A file that could not be read may be readable now. */
+  reopen(id: string): Promise<Reply<ListMark>>;
   /** Halts and hides the uploads of all others, and forgets the headers of whoever was signed in before. */
   setOwner(owner: string): Promise<Reply<ListMark>>;
   setAuth(headers: Readonly<Record<string, string>>, owner: BelievedOwner): Promise<Reply<ListMark>>;

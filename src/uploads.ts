@@ -7,10 +7,26 @@ import type { UploadSnapshot } from "./core/snapshot.ts";
 import type { StoredObject } from "./core/storage.ts";
 import { type Guarantees, guaranteesOf } from "./guarantees.ts";
 import { Keeper } from "./keeper.ts";
-import type { AddRequest, BelievedOwner, ListMark, Reply, ScopedName, WorkerApi } from "./protocol.ts";
+import type {
+  AddRequest,
+  BelievedOwner,
+  ListMark,
+  Reply,
+  ScopedName,
+  Source,
+  WorkerApi,
+} from "./protocol.ts";
 import { type ListListener, UploadListMirror } from "./upload-list.ts";
 import { WakeUp } from "./wake-up.ts";
 import { DriverWatch } from "./watch-driver.ts";
+
+/** What a page says about itself as it connects. */
+export interface PageOptions {
+  /** Who is signed in, as by `setOwner`; "" for nobody. @default whoever was signed in last */
+  readonly owner?: string;
+  /** Ask the browser at the first `add` not to drop what is stored for this site. Firefox asks the user. @default true */
+  readonly persist?: boolean;
+}
 
 /** The uploads of this app in this browser, as every page of it sees them. Made by `connectUploads`. */
 export class Uploads {
@@ -24,6 +40,7 @@ export class Uploads {
   readonly #closing = new AbortController();
   #auth: Readonly<Record<string, string>> | undefined;
   #owner: BelievedOwner = null;
+  #persist = false;
 
   constructor(connection: Connection, registration: ServiceWorkerRegistration) {
     const name: ScopedName = `backhaul:${registration.scope}`;
@@ -54,7 +71,8 @@ export class Uploads {
   }
 
   /** @internal The first exchange with the worker. */
-  async open(owner: string | undefined): Promise<void> {
+  async open({ owner, persist = true }: PageOptions): Promise<void> {
+    this.#persist = persist;
     if (owner !== undefined) await this.#tellOwner(owner);
     await this.#mirror.refresh();
     this.#keeper.start();
@@ -91,23 +109,25 @@ export class Uploads {
 
   /**
    * Adds one file. Settles once it will survive the tab, or can't (its snapshot's `durability` says which); the upload
-   * starts before that.
+   * starts before that. Of a `FileSystemFileHandle` no copy is made: the file is read where it is, as long as it stays there
+   * and is not changed (`SOURCE_CHANGED`), and after a restart of the browser once the user allows it (`requestAccess`).
    *
    * @returns the upload's id
    * @throws {UploadError} `KEY_INVALID`, `FILE_INVALID`, `FILE_TOO_LARGE`, `PART_SIZE_INVALID`, `OPTION_INVALID`,
-   *   `OWNER_CHANGED`, `DATABASE_UNAVAILABLE`, `WORKER_UNREACHABLE`
+   *   `FILE_LOST` and `FILE_PERMISSION` of a handle, `QUOTA_EXCEEDED` with `requireDurable`, `OWNER_CHANGED`, `DATABASE_UNAVAILABLE`, `WORKER_UNREACHABLE`
    */
-  async add(file: Blob, options: AddOptions): Promise<string> {
+  async add(file: Source, options: AddOptions): Promise<string> {
     const [id] = await this.addAll([{ file, ...options }]);
     return id as string;
   }
 
   /** Adds files together: all of them, or none if one is refused. Small ones go first. Errors as `add`. */
-  async addAll(files: readonly (AddOptions & { readonly file: Blob })[]): Promise<string[]> {
+  async addAll(files: readonly (AddOptions & { readonly file: Source })[]): Promise<string[]> {
     const requests = files.map(({ file, ...options }): AddRequest => {
-      if (!(file instanceof Blob)) throw explained({ code: "FILE_INVALID", detail: "" });
+      if (!isSource(file)) throw explained({ code: "FILE_INVALID", detail: "" });
       return { id: crypto.randomUUID(), source: file, options };
     });
+    this.#askToPersist();
     await this.#command((api) => api.add(requests, this.#owner));
     return requests.map(({ id }) => id);
   }
@@ -188,8 +208,33 @@ export class Uploads {
    *
    * @throws {UploadError} `FILE_MISMATCH` if it is another file, `STATE_INVALID`, `UPLOAD_NOT_FOUND`
    */
-  async attach(id: string, file: Blob): Promise<void> {
+  async attach(id: string, file: Source): Promise<void> {
     await this.#command((api) => api.attach(id, file));
+  }
+
+  /**
+   * Asks the user to let an upload's file be read again, which was added by its handle (`waiting`, reason `file`, error
+   * `FILE_PERMISSION`). To be called on a click or a key.
+   *
+   * @throws {UploadError} `FILE_PERMISSION` if the user refuses, `FILE_LOST`, `STATE_INVALID`, `UPLOAD_NOT_FOUND`
+   */
+  async requestAccess(id: string): Promise<void> {
+    const handle = await this.#connection.call((api) => api.handle(id));
+    let answer: unknown;
+    try {
+      answer = await handle.requestPermission?.({ mode: "read" });
+    } catch (cause) {
+      throw explained({ code: "FILE_PERMISSION", detail: String(cause) }, { cause });
+    }
+    if (answer === "denied" || answer === "prompt") throw explained({ code: "FILE_PERMISSION", detail: "" });
+    await this.#command((api) => api.reopen(id));
+  }
+
+  /** Else the browser may drop what is stored when the disk is full. Once, and not waited for: Firefox asks the user. */
+  #askToPersist(): void {
+    if (!this.#persist) return;
+    this.#persist = false;
+    navigator.storage?.persist?.().catch(() => {});
   }
 
   /**
@@ -244,6 +289,10 @@ export class Uploads {
     this.#mirror.close();
     this.#connection.close();
   }
+}
+
+function isSource(value: unknown): value is Source {
+  return value instanceof Blob || value instanceof (globalThis.FileSystemFileHandle ?? Blob);
 }
 
 /** A worker should be alive for it: there is work, or a wait that a clock ends. */

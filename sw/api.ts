@@ -7,11 +7,12 @@ import type { AddOptions, When } from "../src/core/options.ts";
 import { partSizeFor } from "../src/core/part-size.ts";
 import { checkSize, planParts } from "../src/core/plan-parts.ts";
 import type { UploadRecord } from "../src/core/upload.ts";
-import type { AddRequest, Reply, WorkerApi } from "../src/protocol.ts";
+import type { AddRequest, Reply, Source, WorkerApi } from "../src/protocol.ts";
 import type { BrowserLane } from "./browser-lane.ts";
 import { now } from "./clock.ts";
 import type { Commands } from "./commands.ts";
 import type { Engine } from "./engine.ts";
+import { openSource } from "./sources.ts";
 import type { WorkerOptions } from "./worker-options.ts";
 
 const uploadId = v.pipe(v.string(), v.uuid());
@@ -30,11 +31,15 @@ const hours = v.pipe(
   }),
   v.check(({ from, to }) => from !== to, "no hours at all"),
 );
+const source = v.custom<Source>(
+  (value) => value instanceof Blob || value instanceof (self.FileSystemFileHandle ?? Blob),
+  "not a file",
+);
 const addRequests = v.pipe(
   v.array(
     v.object({
       id: uploadId,
-      source: v.instance(Blob),
+      source,
       options: v.object({
         key: v.string(),
         name: v.optional(v.pipe(v.string(), v.maxLength(1_024))),
@@ -42,6 +47,7 @@ const addRequests = v.pipe(
         partSize: v.optional(v.number()),
         lane: v.optional(v.picklist(["auto", "worker", "browser"])),
         priority: v.optional(finite),
+        requireDurable: v.optional(v.boolean()),
         when: v.optional(
           v.object({
             unmetered: v.optional(v.boolean()),
@@ -78,15 +84,21 @@ export function createWorkerApi({ uploader, setAuth, relay, limits, options }: A
       return engine.commands.mark;
     });
   const api: WorkerApi = {
-    add: (requests: unknown, owner: unknown) =>
+    add: (requests: unknown, believed: unknown) =>
       command(async (commands) => {
-        commands.checkOwner(check(believedOwner, owner));
+        commands.checkOwner(check(believedOwner, believed));
         const checked = check(addRequests, requests) as readonly AddRequest[];
+        const { owner } = commands;
         await commands.add(
-          checked.map((request) => ({
-            record: recordOf(request, commands.owner, limits, options),
-            source: request.source,
-          })),
+          await Promise.all(
+            checked.map(async (request) => {
+              const bytes = await openSource(request.source);
+              return {
+                ...{ record: recordOf(request, bytes, owner, limits, options), bytes },
+                ...{ source: request.source, requireDurable: request.options.requireDurable ?? false },
+              };
+            }),
+          ),
         );
       }),
     list: () =>
@@ -97,10 +109,11 @@ export function createWorkerApi({ uploader, setAuth, relay, limits, options }: A
     retry: (id: unknown) => command((commands) => commands.retry(check(uploadId, id))),
     cancel: (id: unknown) => command((commands) => commands.cancel(check(uploadId, id))),
     remove: (id: unknown) => command((commands) => commands.remove(check(anyId, id))),
-    attach: (id: unknown, source: unknown) =>
-      command((commands) =>
-        commands.attach(check(uploadId, id), check(v.instance(Blob), source, "FILE_INVALID")),
-      ),
+    attach: (id: unknown, file: unknown) =>
+      command((commands) => commands.attach(check(uploadId, id), check(source, file, "FILE_INVALID"))),
+    handle: (id: unknown) =>
+      reply(async () => (await uploader()).engine.commands.handle(check(uploadId, id))),
+    reopen: (id: unknown) => command((commands) => commands.reopen(check(uploadId, id))),
     setOwner: (owner: unknown) =>
       command(async (commands, lane) => {
         await commands.setOwner(check(ownerName, owner));
@@ -146,18 +159,19 @@ function check<T>(
 }
 
 function recordOf(
-  { id, source, options: wanted }: AddRequest,
+  { id, options: wanted }: AddRequest,
+  bytes: Blob,
   owner: string,
   limits: StorageLimits,
   options: WorkerOptions,
 ): UploadRecord {
   checkObjectKey(wanted.key, limits);
-  checkSize(source.size, limits);
+  checkSize(bytes.size, limits);
   return {
     ...{ id, key: wanted.key, wantedKey: wanted.key, owner, laneWish: wanted.lane ?? "auto" },
     ...{ priority: wanted.priority ?? 0, constraints: wanted.when ? constraintsOf(wanted.when) : null },
-    ...describeSource(source, wanted),
-    ...planFor(source.size, wanted.partSize, limits, options),
+    ...describe(bytes, wanted),
+    ...planFor(bytes.size, wanted.partSize, limits, options),
     checksum: options.checksum.kind,
     ...{ order: 0, durability: "memory", attempts: 0, createdAt: now(), updatedAt: now() },
     ...{ state: "queued", remote: { at: "none" } },
@@ -172,12 +186,12 @@ function constraintsOf({ unmetered = false, notBefore, hours }: When): Constrain
   };
 }
 
-function describeSource(source: Blob, wanted: AddOptions) {
-  const isFile = source instanceof File;
+function describe(bytes: Blob, wanted: AddOptions) {
+  const isFile = bytes instanceof File;
   return {
-    name: wanted.name ?? (isFile ? source.name : wanted.key.slice(wanted.key.lastIndexOf("/") + 1)),
-    type: wanted.type ?? source.type,
-    lastModified: isFile ? source.lastModified : null,
+    name: wanted.name ?? (isFile ? bytes.name : wanted.key.slice(wanted.key.lastIndexOf("/") + 1)),
+    type: wanted.type ?? bytes.type,
+    lastModified: isFile ? bytes.lastModified : null,
   };
 }
 

@@ -2,27 +2,31 @@ import { UploadError } from "../src/core/errors.ts";
 import type { WireSnapshot } from "../src/core/snapshot.ts";
 import type { UploadEvent } from "../src/core/transition.ts";
 import { isFinal, needsBytes, type UploadRecord } from "../src/core/upload.ts";
-import type { BelievedOwner, ListMark, UploadList } from "../src/protocol.ts";
-import type { ByteCopies } from "./byte-copies.ts";
+import type { BelievedOwner, ListMark, Source, UploadList } from "../src/protocol.ts";
+import { type ByteKeeper, durabilityOf } from "./byte-keeper.ts";
 import type { Roster } from "./roster.ts";
+import { openSource } from "./sources.ts";
 import type { UploadRun } from "./upload-run.ts";
 import type { UploadStore } from "./upload-store.ts";
 
 /** An upload that was just asked for. */
 export interface NewUpload {
   readonly record: UploadRecord;
-  readonly source: Blob;
+  readonly source: Source;
+  /** What the source gave when it was opened. */
+  readonly bytes: Blob;
+  readonly requireDurable: boolean;
 }
 
 /** What pages want of the uploads. */
 export class Commands {
   readonly #roster: Roster;
-  readonly #copies: ByteCopies;
+  readonly #keeper: ByteKeeper;
   readonly #store: UploadStore;
 
-  constructor(roster: Roster, copies: ByteCopies, store: UploadStore) {
+  constructor(roster: Roster, keeper: ByteKeeper, store: UploadStore) {
     this.#roster = roster;
-    this.#copies = copies;
+    this.#keeper = keeper;
     this.#store = store;
   }
 
@@ -55,27 +59,52 @@ export class Commands {
 
   /** Adds uploads and settles once each is durable, or can't be made so. Adding an id again only waits for that. */
   async add(uploads: readonly NewUpload[]): Promise<void> {
-    this.#roster.added(await this.#store.add(uploads.map(({ record }) => record)));
-    for (const { record, source } of uploads) {
+    const required = uploads.filter(
+      ({ record, requireDurable }) => requireDurable && !this.#roster.get(record.id),
+    );
+    await this.#keeper.keepFirst(required, async () => {
+      const records = uploads.map((upload) =>
+        required.includes(upload)
+          ? { ...upload.record, durability: durabilityOf(upload.source) }
+          : upload.record,
+      );
+      this.#roster.added(await this.#store.add(records));
+    });
+    for (const { record, source, bytes } of uploads) {
       const run = this.#roster.get(record.id);
-      if (run) this.#copies.take(run, source);
+      if (run?.record.durability === "memory") this.#keeper.take(run, source, bytes);
     }
     this.#roster.onChanged();
-    await Promise.all(uploads.map(({ record }) => this.#copies.settled(record.id)));
+    await Promise.all(uploads.map(({ record }) => this.#keeper.settled(record.id)));
   }
 
   /** Gives back the bytes of an upload that has lost them. */
-  async attach(id: string, source: Blob): Promise<void> {
+  async attach(id: string, source: Source): Promise<void> {
     const run = this.#find(id);
     const { record } = run;
     if (record.state !== "waiting" || record.reason !== "file")
       throw new UploadError("STATE_INVALID", "it does not wait for its file");
+    const bytes = await openSource(source);
     const sameTime =
-      record.lastModified === null || (source instanceof File && source.lastModified === record.lastModified);
-    if (source.size !== record.plan.size || !sameTime) throw new UploadError("FILE_MISMATCH", record.name);
-    this.#copies.take(run, source);
+      record.lastModified === null || (bytes instanceof File && bytes.lastModified === record.lastModified);
+    if (bytes.size !== record.plan.size || !sameTime) throw new UploadError("FILE_MISMATCH", record.name);
+    this.#keeper.take(run, source, bytes);
     await this.#roster.apply(run, { type: "wake" });
-    await this.#copies.settled(id);
+    await this.#keeper.settled(id);
+  }
+
+  /** @throws {UploadError} `STATE_INVALID` if there is none */
+  async handle(id: string): Promise<FileSystemFileHandle> {
+    const { id: found } = this.#find(id);
+    const source = await this.#store.bytes(found);
+    if (!source || source instanceof Blob)
+      throw new UploadError("STATE_INVALID", "it was not added by a handle");
+    return source;
+  }
+
+  /** @throws {UploadError} `FILE_LOST`, `FILE_PERMISSION` */
+  async reopen(id: string): Promise<void> {
+    await this.#keeper.reopen(this.#find(id));
   }
 
   /** Applies what the user said to one upload, or to all. */

@@ -5,6 +5,7 @@ import type { UploadEvent } from "../src/core/transition.ts";
 import type { Completing, Queued, Uploading } from "../src/core/upload.ts";
 import { now, random } from "./clock.ts";
 import { type SendContext, sendParts } from "./send-parts.ts";
+import { withBytes } from "./sources.ts";
 import type { UploadRun } from "./upload-run.ts";
 
 export interface DriveContext extends SendContext {
@@ -81,9 +82,7 @@ async function askToBegin(run: UploadRun, triedSince: number | null, context: Dr
 }
 
 async function send(run: UploadRun, record: Uploading, context: DriveContext): Promise<void> {
-  run.bytes ??= await context.store.bytes(run.id);
-  if (!run.bytes) throw new UploadError("FILE_LOST");
-  const end = await sendParts(run, record, run.bytes, context);
+  const end = await withBytes(run, context.store, (bytes) => sendParts(run, record, bytes, context));
   if (end.type === "sent") await context.apply(run, { type: "sent" });
   else if (end.type === "rest") await context.apply(run, restOf(end.fault, end.until));
 }
@@ -98,7 +97,7 @@ async function complete(run: UploadRun, record: Completing, context: DriveContex
 /** What an error means to the upload. */
 function eventOf(error: unknown, run: UploadRun, retry: RetryPolicy): UploadEvent {
   if (error instanceof UploadError) {
-    if (error.code === "FILE_LOST")
+    if (error.code === "FILE_LOST" || error.code === "FILE_PERMISSION")
       return { type: "fault", reason: "file", nextAttemptAt: null, error: toWire(error) };
     return { type: "fail", error: toWire(error) };
   }

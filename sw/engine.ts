@@ -1,6 +1,6 @@
 import type { UploadStorage } from "../src/core/storage.ts";
 import type { ScopedName } from "../src/protocol.ts";
-import { ByteCopies } from "./byte-copies.ts";
+import { ByteKeeper } from "./byte-keeper.ts";
 import { Commands } from "./commands.ts";
 import { LentUploads } from "./lent-uploads.ts";
 import { Roster } from "./roster.ts";
@@ -24,19 +24,19 @@ export async function startEngine(
   name: ScopedName,
 ): Promise<Engine> {
   const roster = new Roster(store, name);
-  const copies = new ByteCopies(store, roster);
-  const supervisor = new Supervisor(roster, copies, store, storage, options);
+  const keeper = new ByteKeeper(store, roster);
+  const supervisor = new Supervisor(roster, keeper, store, storage, options);
   await roster.load();
   // Held until this worker dies. During an update the old worker may still be driving.
   void navigator.locks.request(name, async () => {
     await roster.load();
-    await copies.deleteOrphans();
+    await keeper.deleteOrphans();
     supervisor.drive();
     await new Promise(() => {});
   });
   return {
     ...{ roster, supervisor },
-    commands: new Commands(roster, copies, store),
+    commands: new Commands(roster, keeper, store),
     lent: new LentUploads(roster, supervisor, store),
   };
 }

@@ -138,9 +138,9 @@ export async function openIdbStore(name: string): Promise<UploadStore> {
 
     bytes: (id) => database.get("bytes", id),
 
-    async putBytes(id, blob) {
+    async putBytes(id, source) {
       try {
-        await database.put("bytes", blob, id);
+        await database.put("bytes", source, id);
       } catch (error) {
         throw storageError(error);
       }

@@ -5,6 +5,7 @@ import type { PartReceipt } from "../src/core/storage.ts";
 import type { Parcel } from "../src/protocol.ts";
 import { now } from "./clock.ts";
 import type { Roster } from "./roster.ts";
+import { openBytes } from "./sources.ts";
 import type { Supervisor } from "./supervisor.ts";
 import type { UploadRun } from "./upload-run.ts";
 import type { UploadStore } from "./upload-store.ts";
@@ -42,7 +43,7 @@ export class LentUploads {
       if (record.constraints && mayEnd(record.constraints)) continue;
       if ((record.state !== "uploading" && record.state !== "waiting") || record.remote.at !== "open")
         continue;
-      run.bytes ??= await this.#store.bytes(run.id);
+      run.bytes ??= await openBytes(this.#store, record).catch(() => undefined);
       if (!run.bytes) continue;
       const done = ledger.receipts().map(({ partNumber }) => partNumber);
       const { plan, laneWish, remote } = record;

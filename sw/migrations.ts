@@ -1,10 +1,11 @@
 import type { DBSchema, IDBPDatabase, IDBPTransaction, StoreNames } from "idb";
 import type { PartRecord, UploadRecord } from "../src/core/upload.ts";
+import type { Source } from "../src/protocol.ts";
 
 export interface BackhaulSchema extends DBSchema {
   uploads: { key: string; value: UploadRecord; indexes: { order: number } };
   parts: { key: [uploadId: string, partNumber: number]; value: PartRecord };
-  bytes: { key: string; value: Blob };
+  bytes: { key: string; value: Source };
   /** `owner`: who was signed in last. */
   settings: { key: "owner"; value: string };
 }

@@ -41,7 +41,7 @@ const common = {
   checksum: v.picklist(CHECKSUM_KINDS),
   createdAt: count,
   key: v.string(),
-  durability: v.picklist(["memory", "stored"]),
+  durability: v.picklist(["memory", "stored", "handle"]),
   attempts: count,
   updatedAt: count,
 };

@@ -3,7 +3,7 @@ import { compareTurns } from "../src/core/schedule.ts";
 import type { UploadStorage } from "../src/core/storage.ts";
 import type { TraceStep } from "../src/core/trace.ts";
 import { isActive, owesAbort, type UploadRecord } from "../src/core/upload.ts";
-import type { ByteCopies } from "./byte-copies.ts";
+import type { ByteKeeper } from "./byte-keeper.ts";
 import { md5, noChecksum } from "./checksums.ts";
 import { after, every, localTime, now } from "./clock.ts";
 import { type DriveContext, driveUpload, settleRemote } from "./drive-upload.ts";
@@ -20,7 +20,7 @@ const ESTIMATE_EVERY_MS = 500;
 /** Whose turn it is, and what wakes whom. */
 export class Supervisor {
   readonly #roster: Roster;
-  readonly #copies: ByteCopies;
+  readonly #keeper: ByteKeeper;
   readonly #context: DriveContext;
   readonly #maxDriven: number;
   /** When a failed abort may be tried again, by upload. */
@@ -32,13 +32,13 @@ export class Supervisor {
 
   constructor(
     roster: Roster,
-    copies: ByteCopies,
+    keeper: ByteKeeper,
     store: UploadStore,
     storage: UploadStorage,
     options: WorkerOptions,
   ) {
     this.#roster = roster;
-    this.#copies = copies;
+    this.#keeper = keeper;
     const { checksum, retry, stallMs } = options;
     const trace = (step: TraceStep) => options.trace({ at: now(), ...step });
     this.#context = {
@@ -83,8 +83,9 @@ export class Supervisor {
     let bytes = 0;
     let bytesPerSecond = 0;
     for (const run of this.#roster.own()) {
-      if (!isActive(run.record) && run.record.state !== "waiting") continue;
-      bytes += run.record.plan.size - run.ledger.doneBytes;
+      const { record } = run;
+      if (!isActive(record) && (record.state !== "waiting" || record.reason === "constraint")) continue;
+      bytes += record.plan.size - run.ledger.doneBytes;
       if (run.driving) bytesPerSecond += run.bytesPerSecond ?? 0;
     }
     if (bytes === 0) return 0;
@@ -98,7 +99,10 @@ export class Supervisor {
       if (record.state !== "waiting") continue;
       const networkIsBack =
         record.reason === "offline" || (record.reason === "backoff" && record.error.code === "NETWORK");
-      if (networkIsBack && navigator.onLine && this.#isDriver) void this.#roster.apply(run, { type: "wake" });
+      if (!this.#isDriver) continue;
+      if (networkIsBack && navigator.onLine) void this.#roster.apply(run, { type: "wake" });
+      // The user may have allowed it, or put the file back.
+      if (record.reason === "file") this.#keeper.reopen(run).catch(() => {});
     }
     this.look();
   }
@@ -109,7 +113,7 @@ export class Supervisor {
   }
 
   get isBusy(): boolean {
-    if (this.#copies.isBusy) return true;
+    if (this.#keeper.isBusy) return true;
     if (this.#yields) return false;
     return this.#roster.own().some((run) => {
       const { record, driving } = run;

@@ -1,6 +1,7 @@
 import type { PartReceipt } from "../src/core/storage.ts";
 import type { Effect, UploadEvent } from "../src/core/transition.ts";
 import type { PartRecord, UploadRecord } from "../src/core/upload.ts";
+import type { Source } from "../src/protocol.ts";
 
 /**
  * What outlives the worker. Every write is conditional on the record it finds, in one transaction, so that what a slow
@@ -23,9 +24,9 @@ export interface UploadStore {
   partsDone(id: string, token: string, parts: readonly PartReceipt[]): Promise<void>;
   /** Forgets claims of parts that S3 turned out not to have. */
   unclaimParts(id: string, token: string, partNumbers: readonly number[]): Promise<void>;
-  bytes(id: string): Promise<Blob | undefined>;
+  bytes(id: string): Promise<Source | undefined>;
   /** @throws {UploadError} `QUOTA_EXCEEDED`, `SOURCE_CHANGED` */
-  putBytes(id: string, blob: Blob): Promise<void>;
+  putBytes(id: string, source: Source): Promise<void>;
   deleteBytes(id: string): Promise<void>;
   /** Ids of all bytes kept, for finding those that a death left without an upload. */
   bytesIds(): Promise<string[]>;

@@ -17,6 +17,7 @@ export type UploadErrorCode =
   | "STATE_INVALID"
   | "QUOTA_EXCEEDED"
   | "FILE_LOST"
+  | "FILE_PERMISSION"
   | "SOURCE_CHANGED"
   | "CONSTRAINT"
   | "CANCELED"

@@ -38,6 +38,11 @@ export interface AddOptions {
    * browser, which would not stop. @default always
    */
   readonly when?: When;
+  /**
+   * Refuse the file (`QUOTA_EXCEEDED`), and all that are added with it, if it can't be kept where it outlives the worker.
+   * Nothing is sent before that is known. @default false: it goes on from memory, and `durability` says so
+   */
+  readonly requireDurable?: boolean;
 }
 
 /** How the engine works. */

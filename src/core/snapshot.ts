@@ -31,7 +31,7 @@ export interface UploadSnapshot {
   readonly reason: PauseReason | WaitingReason | null;
   /** Who moves its bytes now. */
   readonly lane: Lane | null;
-  /** "memory": the upload does not survive the worker. "stored": the bytes are in IndexedDB. */
+  /** "memory": the upload does not survive the worker. "stored": the bytes are in IndexedDB. "handle": on disk. */
   readonly durability: Durability;
   /** Bytes that S3 has confirmed. */
   readonly uploadedBytes: number;

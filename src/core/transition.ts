@@ -1,7 +1,15 @@
 import type { Constraints } from "./constraints.ts";
 import type { UploadErrorWire } from "./errors.ts";
 import type { StoredObject } from "./storage.ts";
-import type { PauseReason, Queued, Remote, Uploading, UploadRecord, WaitingReason } from "./upload.ts";
+import type {
+  Durability,
+  PauseReason,
+  Queued,
+  Remote,
+  Uploading,
+  UploadRecord,
+  WaitingReason,
+} from "./upload.ts";
 
 /** What can happen to an upload. */
 export type UploadEvent =
@@ -33,8 +41,8 @@ export type UploadEvent =
   /** What it waited for has come. */
   | { readonly type: "wake" }
   | { readonly type: "fail"; readonly error: UploadErrorWire }
-  /** The bytes are in IndexedDB now. */
-  | { readonly type: "stored" }
+  /** The bytes outlive this worker now. */
+  | { readonly type: "stored"; readonly durability: Exclude<Durability, "memory"> }
   | { readonly type: "pause"; readonly reason: PauseReason }
   | { readonly type: "resume" }
   | { readonly type: "retry" }
@@ -94,7 +102,9 @@ function step(record: UploadRecord, event: UploadEvent, now: number): Transition
         return unchanged;
       const { reason, nextAttemptAt, error } = event;
       const attempts = record.attempts + 1;
-      return [{ ...record, state: "waiting", reason, nextAttemptAt, error, attempts }, ["drive"]];
+      // Whatever was kept is gone.
+      const durability = error.code === "FILE_LOST" ? "memory" : record.durability;
+      return [{ ...record, state: "waiting", reason, nextAttemptAt, error, attempts, durability }, ["drive"]];
     }
 
     case "forbidden":
@@ -112,9 +122,9 @@ function step(record: UploadRecord, event: UploadEvent, now: number): Transition
       ];
 
     case "stored":
-      return record.state === "done" || record.durability === "stored"
+      return record.state === "done" || record.durability === event.durability
         ? unchanged
-        : [{ ...record, durability: "stored" }, []];
+        : [{ ...record, durability: event.durability }, []];
 
     case "pause":
       return pause(record, event.reason);

@@ -40,8 +40,11 @@ interface UploadCommon extends UploadFacts {
   readonly updatedAt: number;
 }
 
-/** Where the bytes are: "memory" dies with the worker, "stored" is a copy in IndexedDB. */
-export type Durability = "memory" | "stored";
+/**
+ * Where the bytes are: "memory" dies with the worker, "stored" is a copy in IndexedDB, "handle" is the file on disk, by a handle
+ * in IndexedDB: as long as it is not changed, and after a restart of the browser if the user allows it again.
+ */
+export type Durability = "memory" | "stored" | "handle";
 
 /** What is open at S3 for this upload, as far as it is known here. */
 export type Remote =
@@ -54,8 +57,8 @@ export type Remote =
 
 /**
  * Why an upload rests without the user having said so:
- * `offline` until the network is back, `backoff` until `nextAttemptAt`, `auth` until `setAuth`, `file` until `attach`,
- * `constraint` until the app's own conditions hold, to be looked at again at `nextAttemptAt` if the clock has a say in it.
+ * `offline` until the network is back, `backoff` until `nextAttemptAt`, `auth` until `setAuth`, `file` until `attach`
+ * or `requestAccess`, `constraint` until the app's own conditions hold, to be looked at again at `nextAttemptAt` if the clock has a say in it.
  */
 export type WaitingReason = "offline" | "backoff" | "auth" | "file" | "constraint";
 

@@ -1,4 +1,4 @@
-import type { Page } from "playwright";
+import type { Browser, Page } from "playwright";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { PROTOCOL_VERSION } from "../../src/protocol.ts";
 import { type BrowserBed, startBrowserBed } from "./browser-bed.ts";
@@ -112,7 +112,8 @@ test("messages that are no calls of the API reach nothing", async () => {
 });
 
 test("a browser that gives no database: every call says so", async () => {
-  const context = await bed.browser.newContext();
+  const browser = bed.context.browser() as Browser;
+  const context = await browser.newContext();
   // Site data blocked, as in Firefox's strict private windows: the worker's script starts with a database that fails.
   await context.route("**/sw.js*", async (route) => {
     const response = await route.fetch();

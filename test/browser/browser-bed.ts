@@ -2,14 +2,13 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { AddOptions, ConnectOptions } from "backhaul";
-import type { Browser, BrowserContext, CDPSession, Page } from "playwright";
-import { launchChromium } from "../support/chromium.ts";
+import type { BrowserContext, CDPSession, Page } from "playwright";
+import { launchChromium, openProfile } from "../support/chromium.ts";
 import type { Death } from "../support/sent-once.ts";
 import { startTestBed, type TestBed, type TestBedOptions } from "../support/test-bed.ts";
 import { buildTestApp } from "./app/build.ts";
 
 export interface BrowserBed extends TestBed {
-  readonly browser: Browser;
   /** A browser profile of its own. */
   readonly context: BrowserContext;
   /** Opens the usage page, connected, with options for the worker and for `connectUploads`. */
@@ -21,21 +20,24 @@ export interface BrowserBed extends TestBed {
 export interface BrowserBedOptions extends Omit<TestBedOptions, "root"> {
   /** For the browser's command line. */
   readonly browserArgs?: readonly string[];
+  /** A profile on disk, as users have; else it is in memory, as in a private window. */
+  readonly onDisk?: boolean;
 }
 
 export async function startBrowserBed({
   browserArgs,
+  onDisk = false,
   ...options
 }: BrowserBedOptions = {}): Promise<BrowserBed> {
   const folder = await mkdtemp(join(tmpdir(), "backhaul-app-"));
   const root = join(folder, "app");
   await buildTestApp(root);
   const bed = await startTestBed({ ...options, root });
-  const browser = await launchChromium(browserArgs);
-  const context = await browser.newContext();
+  const browser = onDisk ? undefined : await launchChromium(browserArgs);
+  const context = browser ? await browser.newContext() : await openProfile(join(folder, "profile"));
   return {
     ...bed,
-    ...{ browser, context, folder },
+    ...{ context, folder },
     async openPage(workerOptions = {}, options = {}) {
       const page = await context.newPage();
       const inUrl = (value: unknown) => encodeURIComponent(JSON.stringify(value));
@@ -44,7 +46,8 @@ export async function startBrowserBed({
       return page;
     },
     async close() {
-      await browser.close();
+      await context.close();
+      await browser?.close();
       await bed.close();
       await rm(folder, { recursive: true, force: true });
     },
@@ -85,4 +88,21 @@ export function addRandomFiles(
 
 export function finished(page: Page, id: string) {
   return page.evaluate((wanted) => uploads.finished(wanted), id);
+}
+
+/** What kind of bytes IndexedDB holds for whom, read past the library. */
+export function bytesKept(page: Page): Promise<{ id: string; kind: string }[]> {
+  return page.evaluate(async () => {
+    const settled = <T>(request: IDBRequest<T>) =>
+      new Promise<T>((resolve, reject) => {
+        request.onsuccess = () => resolve(request.result);
+        request.onerror = () => reject(request.error);
+      });
+    const [info] = await indexedDB.databases();
+    const database = await settled(indexedDB.open(info?.name as string));
+    const bytes = database.transaction("bytes").objectStore("bytes");
+    const [ids, kept] = await Promise.all([settled(bytes.getAllKeys()), settled(bytes.getAll())]);
+    database.close();
+    return kept.map((each: object, index) => ({ id: String(ids[index]), kind: each.constructor.name }));
+  });
 }

@@ -2,7 +2,7 @@ import { ListMultipartUploadsCommand } from "@aws-sdk/client-s3";
 import type { Page } from "playwright";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { partsSentTwice } from "../support/sent-once.ts";
-import { addRandomFiles, type BrowserBed, finished, startBrowserBed } from "./browser-bed.ts";
+import { addRandomFiles, type BrowserBed, bytesKept, finished, startBrowserBed } from "./browser-bed.ts";
 
 const MIB = 1024 * 1024;
 const FAST = 100 * MIB;
@@ -63,7 +63,7 @@ test("canceling aborts the multipart upload at S3 and frees the bytes kept here"
   await page.evaluate((wanted) => uploads.cancel(wanted), id);
   expect(await outcome).toBe("CANCELED");
   await vi.waitUntil(async () => (await openAtS3()) === 0, 10_000);
-  await vi.waitUntil(() => page.evaluate(bytesKept).then((count) => count === 0), 10_000);
+  await vi.waitUntil(() => bytesKept(page).then(({ length }) => length === 0), 10_000);
   await page.evaluate((wanted) => uploads.remove(wanted), id);
   await page.waitForFunction((wanted) => uploads.get(wanted) === undefined, id);
 });
@@ -72,7 +72,7 @@ test("a finished upload leaves no bytes here, and can be removed from the list",
   const { id } = await startUpload("finished");
   bed.link.setSpeed(FAST);
   await finished(page, id);
-  await vi.waitUntil(() => page.evaluate(bytesKept).then((count) => count === 0), 10_000);
+  await vi.waitUntil(() => bytesKept(page).then(({ length }) => length === 0), 10_000);
   await page.evaluate((wanted) => uploads.remove(wanted), id);
   await page.waitForFunction(() => uploads.list().length === 0);
   await page.reload();
@@ -115,18 +115,3 @@ test("pausing and resuming all", async () => {
   for (const id of ids) await finished(page, id);
   expect(await Promise.all(ids.map(stateOf))).toEqual(["done", "done"]);
 });
-
-/** How many files IndexedDB holds, read past the library. */
-async function bytesKept(): Promise<number> {
-  const [info] = await indexedDB.databases();
-  const request = indexedDB.open(info?.name as string);
-  await new Promise((resolve) => {
-    request.onsuccess = resolve;
-  });
-  const count = request.result.transaction("bytes").objectStore("bytes").count();
-  await new Promise((resolve) => {
-    count.onsuccess = resolve;
-  });
-  request.result.close();
-  return count.result;
-}

@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { type Browser, chromium } from "playwright";
+import { type Browser, type BrowserContext, chromium } from "playwright";
 
 const CANDIDATES = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
 
@@ -13,8 +13,14 @@ export function chromiumPath(): string {
   return path;
 }
 
-export function launchChromium(moreArgs: readonly string[] = []): Promise<Browser> {
-  // Chromium's sandbox doesn't start as root, which CI is.
-  const args = process.getuid?.() === 0 ? ["--no-sandbox"] : [];
-  return chromium.launch({ executablePath: chromiumPath(), args: [...args, ...moreArgs] });
+// Chromium's sandbox doesn't start as root, which CI is.
+const ARGS = process.getuid?.() === 0 ? ["--no-sandbox"] : [];
+
+export function launchChromium(args: readonly string[] = []): Promise<Browser> {
+  return chromium.launch({ executablePath: chromiumPath(), args: [...ARGS, ...args] });
+}
+
+/** With a profile on disk, where `launchChromium` gives windows like private ones, which keep all in memory. */
+export function openProfile(folder: string): Promise<BrowserContext> {
+  return chromium.launchPersistentContext(folder, { executablePath: chromiumPath(), args: ARGS });
 }

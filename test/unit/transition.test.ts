@@ -9,6 +9,7 @@ type Type = UploadEvent["type"];
 const none = { at: "none" } as const;
 const asked = { at: "asked", since: 2_000 } as const;
 const open = { at: "open", token: "t" } as const;
+const lost = { code: "FILE_LOST", detail: "" } as const;
 
 /** One event of each type. */
 const events = {
@@ -23,7 +24,7 @@ const events = {
   forbidden: { type: "forbidden", by: "hours", lookAgainAt: 9_500 },
   wake: { type: "wake" },
   fail: { type: "fail", error: fault },
-  stored: { type: "stored" },
+  stored: { type: "stored", durability: "stored" },
   pause: { type: "pause", reason: "user" },
   resume: { type: "resume" },
   retry: { type: "retry" },
@@ -126,6 +127,18 @@ describe("faults", () => {
     const [awake] = transition(waiting, events.wake, NOW);
     expect(awake.attempts).toBe(3);
     expect(transition(awake, events.progressed, NOW)[0].attempts).toBe(0);
+  });
+
+  test("that lose the file leave nothing kept; bytes that are given back may be kept again", () => {
+    for (const [error, durability] of [
+      [lost, "memory"],
+      [{ code: "FILE_PERMISSION", detail: "" }, "handle"],
+    ] as const) {
+      const fault = { type: "fault", reason: "file", nextAttemptAt: null, error } as const;
+      const [waiting] = transition({ ...records.uploading, durability: "handle" }, fault, NOW);
+      expect(waiting).toMatchObject({ state: "waiting", reason: "file", durability });
+      expect(transition(waiting, events.stored, NOW)[0]).toMatchObject({ durability: "stored" });
+    }
   });
 
   test("before a retry by the user are forgotten", () => {
@@ -259,6 +272,10 @@ const RULES: Record<
     after.state !== "waiting" || after.reason !== "constraint" || after.attempts <= before.attempts,
   "waiting for the app's conditions is told as that": (_, after) =>
     after.state !== "waiting" || (after.reason === "constraint") === (after.error.code === "CONSTRAINT"),
+  "what is kept is lost only with the file": (before, after) =>
+    after.durability !== "memory" ||
+    before.durability === "memory" ||
+    (after.state === "waiting" && after.error.code === "FILE_LOST"),
   "no effect stands twice": (_before, _after, effects) => new Set(effects).size === effects.length,
   "who stops working is halted": (before, after, effects) =>
     !(isActive(before) && STOPPED.includes(after.state) && after.state !== before.state) ||
@@ -328,7 +345,14 @@ describe("from everywhere", () => {
           type: fc.constant("fault" as const),
           reason: fc.constantFrom("offline", "backoff", "auth", "file"),
           nextAttemptAt: fc.option(fc.nat()),
-          error: fc.constant(fault),
+          error: fc.constantFrom(fault, lost),
+        }),
+      },
+      {
+        weight: 1,
+        arbitrary: fc.record({
+          type: fc.constant("stored" as const),
+          durability: fc.constantFrom("stored", "handle"),
         }),
       },
       {
@@ -340,7 +364,7 @@ describe("from everywhere", () => {
         }),
       },
     );
-    const durability = fc.constantFrom("memory" as const, "stored" as const);
+    const durability = fc.constantFrom("memory" as const, "stored" as const, "handle" as const);
     fc.assert(
       fc.property(durability, fc.array(story, { maxLength: 40 }), (durability, events) => {
         let record: UploadRecord | undefined = { ...records.queued, durability };
@@ -354,7 +378,8 @@ describe("from everywhere", () => {
 describe("what changes nothing gives back the same record", () => {
   const none = { at: "none" } as const;
   test.each([
-    [{ ...records.done, durability: "memory", attempts: 2 } as const, { type: "stored" }],
+    [{ ...records.done, durability: "memory", attempts: 2 } as const, events.stored],
+    [{ ...records.queued, durability: "stored" } as const, events.stored],
     [{ ...records.done, durability: "memory", attempts: 2 } as const, { type: "progressed" }],
     [{ ...records.paused, remote: none }, { type: "gone" }],
     [{ ...records.waiting, remote: none }, { type: "gone" }],
