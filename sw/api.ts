@@ -77,15 +77,17 @@ export interface Uploader {
 
 /** What pages may call. Every argument is checked here: it comes from outside. */
 export function createWorkerApi({ uploader, setAuth, relay, limits, options }: ApiContext): WorkerApi {
-  const command = (work: (commands: Commands, lane: BrowserLane) => Promise<void>) =>
+  const command = (
+    work: (commands: Commands, lane: BrowserLane, partSpeed: number | null) => Promise<void>,
+  ) =>
     reply(async () => {
       const { engine, lane } = await uploader();
-      await work(engine.commands, lane);
+      await work(engine.commands, lane, engine.supervisor.partSpeed);
       return engine.commands.mark;
     });
   const api: WorkerApi = {
     add: (requests: unknown, believed: unknown) =>
-      command(async (commands) => {
+      command(async (commands, _lane, partSpeed) => {
         commands.checkOwner(check(believedOwner, believed));
         const checked = check(addRequests, requests) as readonly AddRequest[];
         const { owner } = commands;
@@ -94,7 +96,7 @@ export function createWorkerApi({ uploader, setAuth, relay, limits, options }: A
             checked.map(async (request) => {
               const bytes = await openSource(request.source);
               return {
-                ...{ record: recordOf(request, bytes, owner, limits, options), bytes },
+                ...{ record: recordOf(request, bytes, { owner, partSpeed, limits, options }), bytes },
                 ...{ source: request.source, requireDurable: request.options.requireDurable ?? false },
               };
             }),
@@ -158,20 +160,23 @@ function check<T>(
   throw new UploadError(code, `${v.getDotPath(issue) ?? "the value"}: ${issue.message}`);
 }
 
-function recordOf(
-  { id, options: wanted }: AddRequest,
-  bytes: Blob,
-  owner: string,
-  limits: StorageLimits,
-  options: WorkerOptions,
-): UploadRecord {
+interface RecordContext {
+  readonly owner: string;
+  /** Bytes per second of one part, as measured last, or null. */
+  readonly partSpeed: number | null;
+  readonly limits: StorageLimits;
+  readonly options: WorkerOptions;
+}
+
+function recordOf({ id, options: wanted }: AddRequest, bytes: Blob, context: RecordContext): UploadRecord {
+  const { owner, limits, options } = context;
   checkObjectKey(wanted.key, limits);
   checkSize(bytes.size, limits);
   return {
     ...{ id, key: wanted.key, wantedKey: wanted.key, owner, laneWish: wanted.lane ?? "auto" },
     ...{ priority: wanted.priority ?? 0, constraints: wanted.when ? constraintsOf(wanted.when) : null },
     ...describe(bytes, wanted),
-    ...planFor(bytes.size, wanted.partSize, limits, options),
+    ...planFor(bytes.size, wanted.partSize, context),
     checksum: options.checksum.kind,
     ...{ order: 0, durability: "memory", attempts: 0, createdAt: now(), updatedAt: now() },
     ...{ state: "queued", remote: { at: "none" } },
@@ -196,11 +201,11 @@ function describe(bytes: Blob, wanted: AddOptions) {
 }
 
 /** An app that names a part size wants parts. */
-function planFor(size: number, partSize: number | undefined, limits: StorageLimits, options: WorkerOptions) {
+function planFor(size: number, partSize: number | undefined, { partSpeed, limits, options }: RecordContext) {
   if (partSize === undefined && size <= Math.min(options.singlePutBytes, limits.maxPartBytes))
     return { method: "single", plan: { size, partSize: size, partCount: 1 } } as const;
   return {
     method: "multipart",
-    plan: planParts(size, partSize ?? partSizeFor(size, options.partSize, null, limits), limits),
+    plan: planParts(size, partSize ?? partSizeFor(size, options.partSize, partSpeed, limits), limits),
   } as const;
 }

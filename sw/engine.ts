@@ -1,6 +1,8 @@
 import type { UploadStorage } from "../src/core/storage.ts";
+import type { TraceStep } from "../src/core/trace.ts";
 import type { ScopedName } from "../src/protocol.ts";
 import { ByteKeeper } from "./byte-keeper.ts";
+import { now } from "./clock.ts";
 import { Commands } from "./commands.ts";
 import { LentUploads } from "./lent-uploads.ts";
 import { Roster } from "./roster.ts";
@@ -23,10 +25,13 @@ export async function startEngine(
   options: WorkerOptions,
   name: ScopedName,
 ): Promise<Engine> {
-  const roster = new Roster(store, name);
+  const trace = (step: TraceStep) => options.trace({ at: now(), ...step });
+  const roster = new Roster(store, name, trace);
   const keeper = new ByteKeeper(store, roster);
   const supervisor = new Supervisor(roster, keeper, store, storage, options);
   await roster.load();
+  await supervisor.recall();
+  trace({ type: "started", uploads: roster.own().length });
   // Held until this worker dies. During an update the old worker may still be driving.
   void navigator.locks.request(name, async () => {
     await roster.load();

@@ -63,6 +63,15 @@ export async function openIdbStore(name: string): Promise<UploadStore> {
       await database.put("settings", owner, "owner");
     },
 
+    async partSpeed() {
+      const speed: unknown = await database.get("settings", "partSpeed");
+      return typeof speed === "number" && speed > 0 ? speed : null;
+    },
+
+    async setPartSpeed(bytesPerSecond) {
+      await database.put("settings", bytesPerSecond, "partSpeed");
+    },
+
     async all() {
       const rows = await database.getAllFromIndex("uploads", "order");
       const records = rows.filter(isUploadRecord);

@@ -105,6 +105,7 @@ export class LentUploads {
     for (const id of ids) {
       const run = this.#roster.get(id);
       if (!run) continue;
+      if (lane !== run.lane) this.#roster.trace({ type: "lane", id, lane });
       run.lane = lane;
       if (isLeftToBrowser(run)) run.halt();
       this.#roster.touch(run);

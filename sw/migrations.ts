@@ -6,8 +6,8 @@ export interface BackhaulSchema extends DBSchema {
   uploads: { key: string; value: UploadRecord; indexes: { order: number } };
   parts: { key: [uploadId: string, partNumber: number]; value: PartRecord };
   bytes: { key: string; value: Source };
-  /** `owner`: who was signed in last. */
-  settings: { key: "owner"; value: string };
+  /** `owner`: who was signed in last. `partSpeed`: bytes per second. */
+  settings: { key: "owner" | "partSpeed"; value: string | number };
 }
 
 export const DATABASE_VERSION = 2;

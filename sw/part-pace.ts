@@ -1,4 +1,5 @@
 import { Concurrency, type TimedPart } from "../src/core/concurrency.ts";
+import { MIB } from "../src/core/limits.ts";
 import type { StorageFault } from "../src/core/storage.ts";
 import { now } from "./clock.ts";
 import { PartSlots, type PartSlotsOptions, type Slot } from "./part-slots.ts";
@@ -7,6 +8,9 @@ export interface PartPaceOptions<Turn> extends PartSlotsOptions<Turn> {
   readonly onChange: (parts: number) => void;
 }
 
+/** Smaller parts take as long as their requests do. */
+const TELLING_BYTES = MIB;
+
 /** How many parts are on their way at once, and whose: over all uploads, as many as the link and S3 take well. */
 export class PartPace<Turn extends { readonly id: string }> {
   readonly #concurrency: Concurrency;
@@ -14,6 +18,7 @@ export class PartPace<Turn extends { readonly id: string }> {
   readonly #onChange: (parts: number) => void;
   /** Of one part among the others, in bytes per second; null until one has arrived. */
   #partSpeed: number | null = null;
+  #steadySpeed: number | null = null;
 
   constructor(options: PartPaceOptions<Turn>) {
     this.#concurrency = new Concurrency(options.capacity);
@@ -25,13 +30,20 @@ export class PartPace<Turn extends { readonly id: string }> {
     return this.#partSpeed;
   }
 
+  /** The same, smoothed over parts that are large enough to say something of the link; null until there was one. */
+  get steadySpeed(): number | null {
+    return this.#steadySpeed;
+  }
+
   /** Waits for a place; undefined if the signal aborts first. */
   acquire(turn: Turn, signal: AbortSignal): Promise<Slot | undefined> {
     return this.#slots.acquire(turn, signal);
   }
 
   arrived(part: TimedPart): void {
-    this.#partSpeed = (part.bytes / Math.max(part.endedAt - part.startedAt, 1)) * 1_000;
+    const speed = (part.bytes / Math.max(part.endedAt - part.startedAt, 1)) * 1_000;
+    this.#partSpeed = speed;
+    if (part.bytes >= TELLING_BYTES) this.#steadySpeed = ((this.#steadySpeed ?? speed) + speed) / 2;
     this.#change(() => this.#concurrency.arrived(part));
   }
 

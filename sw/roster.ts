@@ -1,3 +1,4 @@
+import type { TraceStep } from "../src/core/trace.ts";
 import type { UploadEvent } from "../src/core/transition.ts";
 import { isFinal, type UploadRecord } from "../src/core/upload.ts";
 import type { ScopedName } from "../src/protocol.ts";
@@ -10,6 +11,7 @@ export class Roster {
   readonly #store: UploadStore;
   readonly #runs = new Map<string, UploadRun>();
   readonly publisher: Publisher;
+  readonly trace: (step: TraceStep) => void;
   #owner = "";
   /** There may be something to do, or nothing any more. */
   onChanged = () => {};
@@ -18,8 +20,9 @@ export class Roster {
   /** Another user's uploads are shown and driven from now on. */
   onOwner = () => {};
 
-  constructor(store: UploadStore, name: ScopedName) {
+  constructor(store: UploadStore, name: ScopedName, trace: (step: TraceStep) => void) {
     this.#store = store;
+    this.trace = trace;
     this.publisher = new Publisher(name, (id) => this.visible(id)?.snapshot());
   }
 
@@ -92,9 +95,12 @@ export class Roster {
   }
 
   async apply(run: UploadRun, event: UploadEvent): Promise<void> {
+    const { state: from } = run.record;
     const applied = await this.#store.apply(run.id, event);
     this.touch(run);
     const { record, effects } = applied ?? { record: undefined, effects: [] };
+    if (record && record.state !== from)
+      this.trace({ type: "state", id: run.id, from, to: record.state, code: codeOf(record) });
     if (record) run.record = record;
     else this.#runs.delete(run.id);
     if (effects.includes("halt") || !record) run.halt();
@@ -108,4 +114,8 @@ export class Roster {
     if (!record || isFinal(record)) this.onEnded(run.id);
     if (effects.includes("drive")) this.onChanged();
   }
+}
+
+function codeOf(record: UploadRecord) {
+  return record.state === "waiting" || record.state === "failed" ? record.error.code : null;
 }

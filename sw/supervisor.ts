@@ -1,7 +1,6 @@
 import { isMetered, judge, type Verdict } from "../src/core/constraints.ts";
 import { compareTurns } from "../src/core/schedule.ts";
 import type { UploadStorage } from "../src/core/storage.ts";
-import type { TraceStep } from "../src/core/trace.ts";
 import { isActive, owesAbort, type UploadRecord } from "../src/core/upload.ts";
 import type { ByteKeeper } from "./byte-keeper.ts";
 import { md5, noChecksum } from "./checksums.ts";
@@ -25,6 +24,7 @@ export class Supervisor {
   readonly #maxDriven: number;
   /** When a failed abort may be tried again, by upload. */
   readonly #settleAt = new Map<string, number>();
+  #recalledSpeed: number | null = null;
   #isDriver = false;
   #yields = false;
   #idleWaiters: (() => void)[] = [];
@@ -40,7 +40,7 @@ export class Supervisor {
     this.#roster = roster;
     this.#keeper = keeper;
     const { checksum, retry, stallMs } = options;
-    const trace = (step: TraceStep) => options.trace({ at: now(), ...step });
+    const { trace } = roster;
     this.#context = {
       store,
       storage,
@@ -59,6 +59,16 @@ export class Supervisor {
     this.#maxDriven = options.parallelParts * 2;
     roster.onChanged = () => this.look();
     every(ESTIMATE_EVERY_MS, () => this.#publishEstimates());
+  }
+
+  /** What earlier workers have measured. */
+  async recall(): Promise<void> {
+    this.#recalledSpeed = await this.#context.store.partSpeed();
+  }
+
+  /** Bytes per second of one part among the parallel ones, as measured last in this browser; null if never. */
+  get partSpeed(): number | null {
+    return this.#context.pace.steadySpeed ?? this.#recalledSpeed;
   }
 
   /** From now on this worker is the one that drives. */
@@ -178,6 +188,7 @@ export class Supervisor {
   #drive(run: UploadRun, work: () => Promise<void>): void {
     run.restart();
     run.driving = work()
+      .then(() => this.#rememberSpeed())
       .catch((error: unknown) => {
         // Only the database fails like this; a newer worker may have taken it. What is stored is safe there.
         console.error("backhaul: this worker stops driving.", error);
@@ -187,6 +198,11 @@ export class Supervisor {
         run.driving = undefined;
         this.look();
       });
+  }
+
+  async #rememberSpeed(): Promise<void> {
+    const { steadySpeed } = this.#context.pace;
+    if (steadySpeed !== null) await this.#context.store.setPartSpeed(steadySpeed);
   }
 
   async #settle(run: UploadRun): Promise<void> {

@@ -11,6 +11,9 @@ export interface UploadStore {
   /** Who was signed in last; "" for nobody. */
   owner(): Promise<string>;
   setOwner(owner: string): Promise<void>;
+  /** Bytes per second of one of the parallel parts, as measured last; null if never. */
+  partSpeed(): Promise<number | null>;
+  setPartSpeed(bytesPerSecond: number): Promise<void>;
   /** All uploads, in order. Rows that a schema check refuses are left alone and left out. */
   all(): Promise<UploadRecord[]>;
   /** Adds uploads and gives them their order. An id that is there already is left as it is. */
