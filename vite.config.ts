@@ -1,4 +1,6 @@
+import type { EnvironmentOptions } from "vite";
 import { defineConfig } from "vitest/config";
+import { workerXmlParser } from "./scripts/worker-xml-parser.ts";
 
 // The project's own sources, where an app gets what was built from them.
 const conditions = ["backhaul-source"];
@@ -12,10 +14,7 @@ const oneByOne = (turn: number, testTimeout = 120_000) => ({
   ...{ testTimeout, hookTimeout: 120_000 },
 });
 
-/** The library: one file per entry of the exports map. What it depends on stays outside, for the app's bundler. */
-export default defineConfig({
-  resolve: { conditions },
-  ssr: { resolve: { conditions: [...conditions, "node"] } },
+const library = (entry: Record<string, string>, external: (string | RegExp)[]): EnvironmentOptions => ({
   build: {
     outDir: "dist",
     // The types stand there too.
@@ -23,18 +22,37 @@ export default defineConfig({
     target: "es2022",
     sourcemap: true,
     minify: false,
-    lib: {
-      entry: {
+    lib: { entry, formats: ["es"] },
+    rollupOptions: { external },
+  },
+});
+const external = ["comlink", "hash-wasm", "idb", "valibot", /^workbox-/];
+
+/**
+ * The library: one file per entry of the exports map. What it depends on stays outside, for the app's bundler; but for the
+ * AWS SDK in the worker, which an app's bundler would make one of that doesn't run there.
+ */
+export default defineConfig({
+  resolve: { conditions, alias: [workerXmlParser] },
+  ssr: { resolve: { conditions: [...conditions, "node"] } },
+  builder: {
+    async buildApp({ build, environments: { client, worker } }) {
+      for (const environment of [client, worker]) if (environment) await build(environment);
+    },
+  },
+  environments: {
+    client: library(
+      {
         index: "src/index.ts",
-        sw: "sw/index.ts",
         server: "server/index.ts",
         "server/node": "server/node.ts",
         command: "server/command.ts",
       },
-      formats: ["es"],
-    },
-    rollupOptions: {
-      external: [/^node:/, /^@aws-sdk\//, "comlink", "hash-wasm", "idb", "valibot", /^workbox-/],
+      [...external, /^node:/, /^@aws-sdk\//],
+    ),
+    worker: {
+      ...library({ sw: "sw/index.ts", "sw/s3-storage": "sw/s3-storage.ts" }, external),
+      consumer: "client",
     },
   },
   test: {

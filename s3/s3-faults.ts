@@ -53,6 +53,13 @@ export function isPartsRefusal(error: unknown): boolean {
   return ["InvalidPart", "InvalidPartOrder", "EntityTooSmall"].includes(toS3Failure(error).code);
 }
 
+/** S3 did nothing, and might with other credentials. Not if it is the clock: those would be no better. */
+export function isRefusal(error: unknown): boolean {
+  const { code, status } = toS3Failure(error);
+  if (code === "RequestTimeTooSkewed") return false;
+  return status === 403 || ["ExpiredToken", "InvalidToken", "TokenRefreshRequired"].includes(code);
+}
+
 /** Ceph's answer to CompleteMultipartUpload after an abort, and everybody's to trouble of their own. */
 export function isInternalError(error: unknown): boolean {
   const { code, status } = toS3Failure(error);

@@ -20,7 +20,7 @@ import { type Found, findObject } from "./find-object.ts";
 import { type OpenIntent, openMultipartUpload } from "./open-upload.ts";
 import { invalidAnswer, required, unquote } from "./s3-answer.ts";
 import { isInternalError, isNoSuchUpload, isPartsRefusal, toStorageFault } from "./s3-faults.ts";
-import { createSigner, type SignerOptions } from "./signer.ts";
+import type { Signer, SignerOptions } from "./signer.ts";
 import { hasForeignPart, isAsSent } from "./verify-object.ts";
 
 /** The storage port's S3 end, for claims whose token has been checked. Every method rejects with `StorageFault` only. */
@@ -44,10 +44,10 @@ export interface S3Uploads {
   abort(claims: UploadClaims): Promise<void>;
 }
 
-export function createS3Uploads(options: SignerOptions): S3Uploads {
-  const { client, bucket } = options;
-  const signer = createSigner(options);
-
+export function createS3Uploads(
+  { client, bucket }: Pick<SignerOptions, "client" | "bucket">,
+  signer: Signer,
+): S3Uploads {
   async function sign(claims: UploadClaims, parts: readonly PartToSign[]): Promise<readonly SignedPart[]> {
     const plan = planOf(claims);
     const stray = parts.find(({ partNumber }) => partNumber < 1 || partNumber > plan.partCount);

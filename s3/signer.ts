@@ -28,7 +28,7 @@ export interface SignerOptions {
 
 type PresignOptions = NonNullable<Parameters<typeof getSignedUrl>[2]>;
 
-/** Presigns the requests that browsers send. Nothing here goes over the network, but for fetching credentials. */
+/** Signs the requests that browsers send. Nothing here goes over the network, but for fetching credentials. */
 export interface Signer {
   signPart(claims: MultipartClaims, plan: PartPlan, part: PartToSign): Promise<SignedPart>;
   signSingle(claims: SingleClaims, part: PartToSign): Promise<SignedPart>;

@@ -1,7 +1,9 @@
 import type { S3Client } from "@aws-sdk/client-s3";
 import type { UploadClaims } from "../s3/claims.ts";
+import { toMediaType } from "../s3/media-type.ts";
 import { toStorageFault } from "../s3/s3-faults.ts";
 import { createS3Uploads } from "../s3/s3-uploads.ts";
+import { createSigner } from "../s3/signer.ts";
 import { UploadError } from "../src/core/errors.ts";
 import {
   abortRequest,
@@ -18,7 +20,6 @@ import { type BeginAnswer, type BeginIntent, StorageFault } from "../src/core/st
 import { answer, answerBrokenRun, answerFault, answerRefused } from "./answers.ts";
 import { type Authorize, permit } from "./authorize.ts";
 import { createBeginCounter } from "./begin-counter.ts";
-import { toMediaType } from "./media-type.ts";
 import { operationOf, RequestRefused, readBody, readRelayHead } from "./read-request.ts";
 import { createRelay, RunBroken } from "./relay.ts";
 import { checkRules, requireRules, type UploadRules } from "./rules.ts";
@@ -114,7 +115,8 @@ export function createUploadHandler(options: UploadHandlerOptions): UploadHandle
     rules.beginsPerMinute === undefined ? undefined : createBeginCounter(rules.beginsPerMinute);
   const limits: StorageLimits = { ...S3_LIMITS, ...options.limits };
   const tokens = createTokenSeal(options.secret);
-  const s3 = createS3Uploads({ client, bucket, signedUrlSeconds, publicEndpoint });
+  const signer = createSigner({ client, bucket, signedUrlSeconds, publicEndpoint });
+  const s3 = createS3Uploads({ client, bucket }, signer);
   const relay = createRelay({ client, bucket, idleSeconds: relayIdleSeconds });
 
   return async (request) => {

@@ -1,5 +1,5 @@
+import { isMediaTypePattern, matchesMediaType } from "../s3/media-type.ts";
 import { StorageFault } from "../src/core/storage.ts";
-import { isMediaTypePattern, matchesMediaType } from "./media-type.ts";
 
 /**
  * What the app takes, whoever sends it. Checked at `begin`, when `authorize` has allowed it and before S3 is asked; what

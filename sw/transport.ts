@@ -70,9 +70,27 @@ export async function postJson(
   );
 }
 
+/**
+ * Sends a request of the AWS SDK's. All of its answer is read here, since the SDK can't tell one that broke off from one that
+ * makes no sense.
+ *
+ * @throws {StorageFault} `network`
+ */
+export async function fetchWhole(request: Request, timeoutMs: number): Promise<Response> {
+  return withAnswer(
+    request,
+    { credentials: "omit", referrerPolicy: "no-referrer", signal: AbortSignal.timeout(timeoutMs) },
+    async (response) => {
+      const body = await response.arrayBuffer();
+      // A 204 may not have a body, not even an empty one.
+      return new Response(body.byteLength === 0 ? null : body, response);
+    },
+  );
+}
+
 /** A connection can break inside the answer as well as before it. */
 async function withAnswer<T>(
-  url: string | URL,
+  url: string | URL | Request,
   init: RequestInit,
   read: (response: Response) => Promise<T>,
 ): Promise<T> {

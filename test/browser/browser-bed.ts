@@ -6,7 +6,7 @@ import type { BrowserContext, CDPSession, Page } from "playwright";
 import { launchChromium, openProfile } from "../support/chromium.ts";
 import type { Death } from "../support/sent-once.ts";
 import { startTestBed, type TestBed, type TestBedOptions } from "../support/test-bed.ts";
-import { buildTestApp } from "./app/build.ts";
+import { buildTestApp, type TestWorker } from "./app/build.ts";
 
 export interface BrowserBed extends TestBed {
   /** A browser profile of its own. */
@@ -18,6 +18,8 @@ export interface BrowserBed extends TestBed {
 }
 
 export interface BrowserBedOptions extends Omit<TestBedOptions, "root"> {
+  /** @default "sw.ts", with `httpStorage` */
+  readonly worker?: TestWorker;
   /** For the browser's command line. */
   readonly browserArgs?: readonly string[];
   /** A profile on disk, as users have; else it is in memory, as in a private window. */
@@ -25,13 +27,14 @@ export interface BrowserBedOptions extends Omit<TestBedOptions, "root"> {
 }
 
 export async function startBrowserBed({
+  worker,
   browserArgs,
   onDisk = false,
   ...options
 }: BrowserBedOptions = {}): Promise<BrowserBed> {
   const folder = await mkdtemp(join(tmpdir(), "backhaul-app-"));
   const root = join(folder, "app");
-  await buildTestApp(root);
+  await buildTestApp(root, worker);
   const bed = await startTestBed({ ...options, root });
   const browser = onDisk ? undefined : await launchChromium(browserArgs);
   const context = browser ? await browser.newContext() : await openProfile(join(folder, "profile"));

@@ -3,7 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
-import { GetObjectCommand, PutBucketCorsCommand, S3Client } from "@aws-sdk/client-s3";
+import { type CORSRule, GetObjectCommand, PutBucketCorsCommand, S3Client } from "@aws-sdk/client-s3";
 import { type AppServerOptions, type S3Target, startAppServer } from "../../demo/app-server.ts";
 import { type RequestEntry, type StoreOptions, startStore } from "../../demo/store/server.ts";
 import { Link, type LinkOptions } from "./link.ts";
@@ -21,6 +21,8 @@ export interface TestBedOptions {
   readonly handler?: AppServerOptions["handler"];
   /** Another S3 than the embedded store. */
   readonly s3?: S3Target;
+  /** What the bucket's CORS rule adds to the PUTs that every app needs. */
+  readonly cors?: Partial<CORSRule>;
 }
 
 /** An app and its S3, up and running, with what a test wants to know of them. */
@@ -33,6 +35,8 @@ export interface TestBed {
   sha256(key: string): Promise<string>;
   readonly s3: S3Client;
   readonly bucket: string;
+  /** URL by which the browser reaches S3, over the link. */
+  readonly publicEndpoint: string;
   readonly link: Link;
   close(): Promise<void>;
 }
@@ -64,9 +68,9 @@ export async function startTestBed(options: TestBedOptions): Promise<TestBed> {
   });
   const s3 = new S3Client({ ...target, forcePathStyle: true });
   const url = `${await link.to(portOf(app.url))}/`;
-  await allowOrigin(s3, target.bucket, new URL(url).origin);
+  await allowOrigin(s3, target.bucket, new URL(url).origin, options.cors);
   return {
-    ...{ url, requests, s3, link, bucket: target.bucket },
+    ...{ url, requests, s3, link, bucket: target.bucket, publicEndpoint },
     async sha256(key) {
       const { Body } = await s3.send(new GetObjectCommand({ Bucket: target.bucket, Key: key }));
       return sha256OfStream(Body as Readable);
@@ -81,12 +85,18 @@ export async function startTestBed(options: TestBedOptions): Promise<TestBed> {
   };
 }
 
-async function allowOrigin(s3: S3Client, bucket: string, origin: string): Promise<void> {
-  const rule = {
+async function allowOrigin(
+  s3: S3Client,
+  bucket: string,
+  origin: string,
+  more: Partial<CORSRule> = {},
+): Promise<void> {
+  const rule: CORSRule = {
     AllowedOrigins: [origin],
     AllowedMethods: ["PUT"],
     AllowedHeaders: ["*"],
     ExposeHeaders: ["ETag"],
+    ...more,
   };
   await s3.send(new PutBucketCorsCommand({ Bucket: bucket, CORSConfiguration: { CORSRules: [rule] } }));
 }
