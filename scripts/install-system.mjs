@@ -1,4 +1,4 @@
-// What the tests need beside npm packages: a full Chromium, and Ceph RGW as a second S3 engine.
+// What the tests need beside npm packages: a full Chromium, and Ceph RGW and Swift as further S3 engines.
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { run } from "./install.mjs";
@@ -10,9 +10,15 @@ const CEPH = ["ceph-mon", "ceph-osd", "radosgw", "ceph-common", "curl"];
 export function installSystem() {
   const needsChromium = !process.env.CHROMIUM_PATH && !CHROMIUM.some(isCommand);
   const needsCeph = !isCommand("radosgw") || !isCommand("ceph-osd");
-  if (!needsChromium && !needsCeph) return;
+  // Swift itself goes into a tree of a newer Debian, which the tests make (test/engines/swift.ts).
+  const needsSwift = !isCommand("mmdebstrap");
+  if (!needsChromium && !needsCeph && !needsSwift) return;
   if (existsSync("/etc/debian_version") && process.getuid?.() === 0) {
-    const packages = [...(needsChromium ? ["chromium"] : []), ...(needsCeph ? CEPH : [])];
+    const packages = [
+      ...(needsChromium ? ["chromium"] : []),
+      ...(needsCeph ? CEPH : []),
+      ...(needsSwift ? ["mmdebstrap"] : []),
+    ];
     const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
     run("apt-get", ["update", "-q"], { env });
     run("apt-get", ["install", "-y", "-q", "--no-install-recommends", ...packages], { env });
@@ -28,6 +34,7 @@ export function installSystem() {
       `Without Ceph RGW its tests are skipped. On Debian, as root: apt-get install ${CEPH.join(" ")}`,
     );
   }
+  if (needsSwift) console.error("Without mmdebstrap, and root, the tests on OpenStack Swift are skipped.");
 }
 
 function isCommand(name) {

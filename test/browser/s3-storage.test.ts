@@ -2,8 +2,9 @@ import { CreateBucketCommand, HeadObjectCommand, S3Client } from "@aws-sdk/clien
 import type { Page } from "playwright";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { s3Storage, type TemporaryCredentials } from "../../sw/s3-storage.ts";
-import { isCephInstalled, type S3Engine, startCeph } from "../engines/ceph.ts";
+import { isCephInstalled, startCeph } from "../engines/ceph.ts";
 import { CephSessions } from "../engines/ceph-sessions.ts";
+import type { S3Engine } from "../engines/engine.ts";
 import {
   addRandomFiles,
   type BrowserBed,

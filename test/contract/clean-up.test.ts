@@ -10,7 +10,8 @@ import {
 } from "@aws-sdk/client-s3";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startStore } from "../../demo/store/server.ts";
-import { isCephInstalled, type S3Engine, startCeph } from "../engines/ceph.ts";
+import { isCephInstalled, startCeph } from "../engines/ceph.ts";
+import type { S3Engine } from "../engines/engine.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
 const COMMAND = ["--conditions=backhaul-source", "--import", "tsx", join(ROOT, "server/command.ts")];

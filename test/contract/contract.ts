@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { describeBodies } from "./bodies.ts";
+import { describeChecksums } from "./checksums.ts";
 import { describeCors } from "./cors.ts";
 import { describeListings } from "./listings.ts";
 import { describeCompletion } from "./multipart-completion.ts";
@@ -19,12 +20,14 @@ export function describeS3Contract(
 ): void {
   describe(`S3 contract: ${name}`, () => {
     const subject = new Subject(start, knownDifferences);
-    beforeAll(() => subject.start(), 120_000);
+    // Minutes, where an engine has to be installed first.
+    beforeAll(() => subject.start(), 600_000);
     afterAll(() => subject.stop(), 30_000);
 
     describeObjects(subject);
     describeSignatures(subject);
     describeBodies(subject);
+    describeChecksums(subject);
     describeParts(subject);
     describeCompletion(subject);
     describeListings(subject);

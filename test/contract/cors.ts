@@ -13,7 +13,13 @@ import type { Subject } from "./subject.ts";
 const ORIGIN = "https://app.example.com";
 
 export function describeCors(subject: Subject): void {
-  describe("CORS", () => {
+  it("CORS is set by S3", async () => {
+    const CORSConfiguration = { CORSRules: [{ AllowedOrigins: [ORIGIN], AllowedMethods: ["PUT"] }] };
+    const put = subject.s3.send(new PutBucketCorsCommand({ Bucket: subject.bucket, CORSConfiguration }));
+    subject.check("PutBucketCors", await verdictOf(put), "200");
+  });
+
+  describe.skipIf(subject.lacksCors)("CORS", () => {
     const bucket = `${subject.bucket}-cors`;
     const url = () => `${subject.engine.endpoint}/${bucket}/object`;
     const configure = (...CORSRules: CORSRule[]) =>

@@ -1,5 +1,6 @@
 import {
   ListMultipartUploadsCommand,
+  type ListMultipartUploadsCommandOutput,
   ListObjectsV2Command,
   type MultipartUpload,
   PutObjectCommand,
@@ -80,17 +81,22 @@ export function describeListings(subject: Subject): void {
 
     it.each([1, 2])("lists %i to a page, several of one key too", async (MaxUploads) => {
       const found: string[] = [];
-      for (let markers = {}, pages = 1; ; pages++) {
-        const page = await list({ MaxUploads, ...markers });
+      let pages = 0;
+      // An engine may give the same page for ever.
+      for (let markers: object | null = {}; markers !== null && pages <= uploads.length; pages++) {
+        const page: ListMultipartUploadsCommandOutput = await list({ MaxUploads, ...markers });
         expect(page.Uploads?.length ?? 0).toBeLessThanOrEqual(MaxUploads);
         found.push(...named(page.Uploads));
-        if (page.IsTruncated !== true) {
-          expect(pages).toBe(Math.ceil(uploads.length / MaxUploads));
-          break;
-        }
-        markers = { KeyMarker: page.NextKeyMarker, UploadIdMarker: page.NextUploadIdMarker };
+        markers = page.IsTruncated
+          ? { KeyMarker: page.NextKeyMarker, UploadIdMarker: page.NextUploadIdMarker }
+          : null;
       }
-      expect(found.sort()).toEqual(expected());
+      const missing = expected().filter((upload) => !found.includes(upload)).length;
+      subject.check(
+        `uploads, ${MaxUploads} to a page`,
+        { pages, found: found.length, missing },
+        { pages: Math.ceil(uploads.length / MaxUploads), found: uploads.length, missing: 0 },
+      );
     });
 
     it("passes over a whole key if the marker names no upload", async () => {

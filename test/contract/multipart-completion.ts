@@ -76,7 +76,8 @@ export function describeCompletion(subject: Subject): void {
       it("ends the upload", async () => {
         subject.check("ListParts after Complete", await verdictOf(upload.list()), "404 NoSuchUpload");
         const url = await presignPart(subject, upload, 1);
-        expect(verdict(await send(url, { method: "PUT", body: "late" }))).toBe("404 NoSuchUpload");
+        const late = verdict(await send(url, { method: "PUT", body: "late" }));
+        subject.check("UploadPart after Complete", late, "404 NoSuchUpload");
       });
     });
 

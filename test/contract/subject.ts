@@ -1,9 +1,9 @@
 import { randomBytes } from "node:crypto";
 import { CreateBucketCommand, S3Client, type S3ClientConfig } from "@aws-sdk/client-s3";
 import { expect } from "vitest";
-import type { S3Engine } from "../engines/ceph.ts";
+import type { S3Engine } from "../engines/engine.ts";
 
-export type { S3Engine } from "../engines/ceph.ts";
+export type { S3Engine } from "../engines/engine.ts";
 
 /** How an engine answers where it does not answer as AWS does, by the name of the case. */
 export type KnownDifferences = Readonly<Record<string, unknown>>;
@@ -32,6 +32,11 @@ export class Subject {
   async stop(): Promise<void> {
     this.#s3?.destroy();
     await this.#engine?.stop();
+  }
+
+  /** CORS stands in the engine's own configuration: S3 can neither set it nor tell. */
+  get lacksCors(): boolean {
+    return Object.hasOwn(this.#differences, "PutBucketCors");
   }
 
   get engine(): S3Engine {

@@ -1,11 +1,10 @@
 import { execFile, spawnSync } from "node:child_process";
-import { once } from "node:events";
-import { accessSync, constants, readFileSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
-import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
-import { delimiter, join } from "node:path";
+import { join } from "node:path";
 import { promisify } from "node:util";
+import { freePorts, isInPath, type S3Engine, tail } from "./engine.ts";
 
 const COMMANDS = [
   "ceph",
@@ -20,14 +19,6 @@ const COMMANDS = [
 const INSTALL = "apt-get install -y --no-install-recommends ceph-mon ceph-osd radosgw ceph-common curl";
 const START = join(import.meta.dirname, "ceph/start.sh");
 const STOP = join(import.meta.dirname, "ceph/stop.sh");
-
-export interface S3Engine {
-  readonly endpoint: string;
-  readonly accessKeyId: string;
-  readonly secretAccessKey: string;
-  readonly region: string;
-  stop(): Promise<void>;
-}
 
 export function isCephInstalled(): boolean {
   return COMMANDS.every(isInPath);
@@ -74,32 +65,4 @@ export async function startCeph({ sts = true }: { sts?: boolean } = {}): Promise
     throw new Error(`Ceph did not start. ${details}`, { cause: error });
   }
   return { endpoint: `http://127.0.0.1:${port}`, ...credentials, region: "us-east-1", stop };
-}
-
-function isInPath(command: string): boolean {
-  return (process.env.PATH ?? "").split(delimiter).some((dir) => {
-    try {
-      accessSync(join(dir, command), constants.X_OK);
-      return true;
-    } catch {
-      return false;
-    }
-  });
-}
-
-/** Held open together, so that they differ. */
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, "127.0.0.1"));
-  await Promise.all(servers.map((server) => once(server, "listening")));
-  const ports = servers.map((server) => (server.address() as AddressInfo).port);
-  await Promise.all(servers.map((server) => promisify(server.close.bind(server))()));
-  return ports;
-}
-
-function tail(path: string): string {
-  try {
-    return readFileSync(path, "utf8").slice(-2000);
-  } catch {
-    return "";
-  }
 }
