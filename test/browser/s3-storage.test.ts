@@ -138,6 +138,18 @@ describe.skipIf(isSkipped)("temporary credentials", () => {
     expect(given.length).toBeGreaterThanOrEqual(3);
   });
 
+  test("a lost network, between the worker and S3, is waited for", async () => {
+    const { page, bed } = await open(() => sessions.assumeRole());
+    bed.link.cut();
+    // The credentials come by another way, so that it is S3 itself that can't be reached.
+    const [added] = await addRandomFiles(page, [{ key: "lost", size: 20 * MIB }]);
+    const { id, sha256 } = added as { id: string; sha256: string };
+    await page.waitForFunction((wanted) => uploads.get(wanted)?.error?.code === "NETWORK", id);
+    bed.link.mend();
+    await finished(page, id);
+    expect(await bed.sha256("lost")).toBe(sha256);
+  });
+
   test("without a session the upload waits for the user, and goes on with the new headers", async () => {
     const { page, bed, given } = await open(async (_nth, authorization) =>
       authorization === "Bearer me" ? sessions.assumeRole() : 401,
