@@ -24,8 +24,6 @@ const CEPH_DIFFERENCES: KnownDifferences = {
   "wrong x-amz-checksum-crc32c of a part, presigned": "200",
   "wrong x-amz-checksum-crc64nvme, presigned": "200",
   "wrong x-amz-checksum-crc64nvme of a part, presigned": "200",
-  "wrong x-amz-checksum-sha1, presigned": "200",
-  "wrong x-amz-checksum-sha1 of a part, presigned": "200",
   "wrong x-amz-checksum-sha256, presigned": "200",
   "wrong x-amz-checksum-sha256 of a part, presigned": "200",
   "aws-chunked body with a trailer": "411 MissingContentLength",

@@ -82,7 +82,7 @@ describe("what the app throws", () => {
   test.each([
     ["401", new Response(null, { status: 401 }), "unauthorized", "UNAUTHORIZED"],
     ["403", Object.assign(new Error("no"), { status: 403 }), "unauthorized", "UNAUTHORIZED"],
-    ["503", new Response(null, { status: 503 }), "busy", "SERVER_ERROR"],
+    ["503", new Response(null, { status: 503 }), "busy", "SLOW_DOWN"],
     ["404", new Response(null, { status: 404 }), "busy", "SERVER_RESPONSE_INVALID"],
     ["Chromium's lost network", new TypeError("Failed to fetch"), "network", "NETWORK"],
     ["Firefox's", new TypeError("NetworkError when attempting to fetch resource."), "network", "NETWORK"],
