@@ -1,6 +1,7 @@
 /** What TypeScript's own library lacks, as far as pages use it. Chromium only. */
 
 interface BackgroundFetchManager {
+  getIds(): Promise<readonly string[]>;
   fetch(id: string, requests: readonly Request[], options: { readonly title: string }): Promise<unknown>;
 }
 

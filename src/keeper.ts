@@ -63,6 +63,7 @@ export class Keeper {
     navigator.locks
       .request(keeperLock(this.#options.name), { signal }, async () => {
         this.#isKeeper = true;
+        this.#openWay();
         void this.#fetchParcels();
         // What the last keeper has left to the browser comes back to the worker.
         this.#options.connection.call((api) => api.takeBack()).catch(() => {});
@@ -106,6 +107,14 @@ export class Keeper {
     this.#isKeeper = false;
     this.#leaving.abort();
     this.#partsChannel.close();
+  }
+
+  /**
+   * Chromium connects a page with its Background Fetch service at the first call. If that is the one in `pagehide`, the tab
+   * may be gone before the connection is there, and the call is lost.
+   */
+  #openWay(): void {
+    this.#options.registration.backgroundFetch?.getIds().catch(() => {});
   }
 
   /** One after another: an answer that was already on its way may not know of the latest upload. */
