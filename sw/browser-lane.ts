@@ -61,7 +61,9 @@ export class BrowserLane {
 
   /** Ends every fetch but those that the app wished for; what they have sent counts. */
   takeBack(): Promise<void> {
-    return this.#takeBack((runs) => !runs.every(({ uploadId }) => this.#host.wishesBrowser(uploadId)));
+    return this.#takeBack(
+      (runs) => runs.length === 0 || !runs.every(({ uploadId }) => this.#host.wishesBrowser(uploadId)),
+    );
   }
 
   /** Ends every fetch that carries uploads of somebody who is not signed in any more. */
@@ -71,11 +73,14 @@ export class BrowserLane {
 
   async #takeBack(isWanted: (runs: readonly Run[]) => boolean): Promise<void> {
     for (const transfer of await this.#underWay()) {
-      const runs = (await transfer.matchAll()).flatMap((record) => runOf(record) ?? []);
+      const records = await transfer.matchAll();
+      const runs = records.flatMap((record) => runOf(record) ?? []);
       if (!isWanted(runs)) continue;
       // Before the end: should this worker die here, the next one looks them up.
       await this.#host.doubted(runs);
       await this.#end(transfer.id);
+      // What is on its way at this moment still arrives.
+      for (const record of records) void this.#takeAnswer(record);
     }
   }
 
