@@ -50,11 +50,13 @@ export async function startRawBed(options: Omit<TestBedOptions, "root"> = {}): P
     changeWorker: () => appendFile(join(root, "sw.js"), "\n// another version\n"),
     async arrives(key, timeoutMs) {
       const head = new HeadObjectCommand({ Bucket: bed.bucket, Key: key });
-      const isThere = () =>
-        bed.s3.send(head).then(
+      const isThere = () => {
+        if (browser.failure !== undefined) throw new Error(`the browser has crashed: ${browser.failure}`);
+        return bed.s3.send(head).then(
           () => true,
           () => false,
         );
+      };
       await vi.waitUntil(isThere, { timeout: timeoutMs, interval: 250 });
     },
     async close() {

@@ -60,6 +60,11 @@ export class RawChromium {
     this.#address = await addressIn(portFile, this.#processes);
   }
 
+  /** How it ended by itself, if it has. */
+  get failure(): string | undefined {
+    return this.#address && this.#processes?.failure();
+  }
+
   /** Opens a tab, brings it to the front and waits for its `load` event. */
   async open(url: string): Promise<RawTab> {
     const tab = this.#tab(await this.#devtools<TabTarget>(`new?${url}`, "PUT"));
@@ -82,7 +87,10 @@ export class RawChromium {
   /** Quits, as by the browser's own menu. */
   async close(): Promise<void> {
     if (!this.#address) return;
-    await devtoolsCommand(this.#address.debuggerUrl, "Browser.close");
+    const { debuggerUrl } = this.#address;
+    // From now on its end is wanted.
+    this.#address = undefined;
+    await devtoolsCommand(debuggerUrl, "Browser.close");
     await this.#gone();
   }
 
