@@ -1,7 +1,11 @@
 import { afterEach, expect, test, vi } from "vitest";
 import type { RequestEntry } from "../../demo/store/server.ts";
+import { partsSentTwice } from "../support/sent-once.ts";
+import { fetchesUnderWay, openObserver } from "./background-fetches.ts";
 import {
+  type AddedFile,
   addFile,
+  addFiles,
   isRelayed,
   partsStored,
   type RawBed,
@@ -9,6 +13,7 @@ import {
   startRawBed,
   untilShare,
 } from "./raw-bed.ts";
+import type { RawTab } from "./raw-tab.ts";
 
 const MIB = 1024 * 1024;
 
@@ -51,6 +56,65 @@ test("a link too slow for the worker: it stops once the browser moves, and the b
       `${((bed.link.bytesSent / file.size - 1) * 100).toFixed(1)} % more bytes than the file has`,
   );
 });
+
+test("three uploads and two tabs: closing one changes nothing, closing the other hands over all three at once", async () => {
+  // Slow enough for the second close to come over 30 s after the last tab was opened: 30 s after any navigation, in any
+  // tab, Chromium 156 starts the requests of a Background Fetch that are being sent a second time, and may crash over it.
+  bed = await startRawBed({ linkBytesPerSecond: 4 * MIB });
+  const started = bed;
+  const observer = await openObserver(bed);
+  const first = await bed.openPage();
+  const second = await bed.openPage();
+  const files = await addFiles(
+    bed,
+    first,
+    ["one", "two", "three"].map((key) => ({ key, size: 200 * MIB })),
+  );
+  const [one] = files as [AddedFile, ...AddedFile[]];
+  const ids = files.map(({ id }) => id);
+  expect(await isKeeper(first)).toBe(true);
+  await second.until((ids: string[]) => ids.every((id) => uploads.get(id)?.state === "uploading"), [ids]);
+  await untilShare(second, one, 0.2);
+
+  await first.close();
+  await vi.waitUntil(() => isKeeper(second), 30_000);
+  // What it keeps for its own end was asked for before this.
+  await untilShare(second, one, 0.6);
+  expect(await second.evaluate(() => uploads.list().map(({ state }) => state))).toEqual(
+    ids.map(() => "uploading"),
+  );
+  expect(partsSentTwice(bed.requests)).toEqual([]);
+  const closedAt = Date.now();
+  await second.close();
+  bed.link.setSpeed(20 * MIB);
+
+  const left = await vi.waitUntil(
+    async () => {
+      const underWay = await fetchesUnderWay(observer);
+      return underWay.length > 0 && underWay;
+    },
+    { timeout: 30_000, interval: 100 },
+  );
+  expect(left.map((uploads) => [...uploads].sort())).toEqual([[...ids].sort()]);
+  await Promise.all(files.map(({ key }) => started.arrives(key, 600_000)));
+  for (const { key, sha256 } of files) expect(await bed.sha256(key), key).toBe(sha256);
+  // Of what the browser had begun to send when the first tab went, the answer may have come too late to be known.
+  const early = bed.requests.filter((put) => put.stored && isRelayed(put) && put.endedAt < closedAt);
+  const isEarly = ({ uploadId, partNumber }: RequestEntry) =>
+    early.some((put) => put.uploadId === uploadId && put.partNumber === partNumber);
+  expect(sentAgainAfter(bed, closedAt).filter((put) => !isEarly(put))).toEqual([]);
+});
+
+/** Whether this tab has the keeper's lock. */
+function isKeeper(tab: RawTab): Promise<boolean> {
+  return tab.evaluate(async () => {
+    // A page can't ask for its own id, but it can look who holds a lock of its own.
+    const own = crypto.randomUUID();
+    const { held = [] } = await navigator.locks.request(own, () => navigator.locks.query());
+    const { clientId } = held.find(({ name }) => name === own) ?? {};
+    return held.some((lock) => lock.name?.endsWith(" keeper") && lock.clientId === clientId);
+  });
+}
 
 test("the browser is killed after the hand-over and started again with no page of the app", async () => {
   bed = await startRawBed({ linkBytesPerSecond: 40 * MIB });
