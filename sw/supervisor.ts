@@ -150,14 +150,18 @@ export class Supervisor {
 
   #startWork(): void {
     const inTurn = this.#roster.own().sort((a, b) => compareTurns(a.record, b.record));
-    let driven = inTurn.filter((run) => run.driving).length;
+    // Of those ahead: what comes late but is urgent need not wait for one of the others to end.
+    let driven = 0;
     let next = Number.POSITIVE_INFINITY;
     for (const run of inTurn) {
       const { record } = run;
       const verdict = judged(record);
       next = Math.min(next, verdict?.lookAgainAt ?? next);
       if (verdict && this.#obey(run, verdict)) continue;
-      if (run.driving) continue;
+      if (run.driving) {
+        driven += 1;
+        continue;
+      }
       if (isActive(record)) {
         if (isLeftToBrowser(run) && !run.ledger.isComplete) continue;
         if (driven >= this.#maxDriven) continue;
