@@ -16,7 +16,7 @@ export interface DriveContext extends SendContext {
 /** S3 may take back what it had confirmed this often in a worker's life; then something else is wrong with it. */
 const MAX_SETBACKS = 3;
 
-/** Moves one upload on, step by step, until it ends, rests, or is taken away. Never rejects. */
+/** Moves one upload on, step by step, until it ends, rests, or is taken away. @throws what the database throws */
 export async function driveUpload(run: UploadRun, context: DriveContext): Promise<void> {
   while (!run.signal.aborted) {
     const { record } = run;
@@ -35,6 +35,8 @@ export async function driveUpload(run: UploadRun, context: DriveContext): Promis
           return;
       }
     } catch (error) {
+      // Nothing can be noted, not even that. Nothing is lost by it either.
+      if (error instanceof UploadError && error.code === "QUOTA_EXCEEDED") throw error;
       await context.apply(run, eventOf(error, run, context.retry));
     }
   }

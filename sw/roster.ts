@@ -29,13 +29,17 @@ export class Roster {
   /** Reads what is stored, which another worker may have changed. */
   async load(): Promise<void> {
     this.#owner = await this.#store.owner();
-    for (const record of await this.#store.all()) {
+    const records = await this.#store.all();
+    // All of them at once: while this waits for something, an event may be written and taken in that is not in them.
+    for (const record of records) {
       const known = this.#runs.get(record.id);
+      if (known) known.record = record;
+    }
+    for (const record of records) {
       const parts = isFinal(record) ? [] : await this.#store.parts(record.id);
-      if (known) {
-        known.record = record;
-        known.restart(parts);
-      } else this.#runs.set(record.id, new UploadRun(record, parts));
+      const known = this.#runs.get(record.id);
+      if (known) known.restart(parts);
+      else this.#runs.set(record.id, new UploadRun(record, parts));
     }
   }
 

@@ -31,8 +31,8 @@ export async function openSource(source: Source): Promise<Blob> {
 }
 
 /**
- * Gives an upload's bytes to `use`, and others once more if they turn out to be lost: a copy may have been made since of a
- * file that has changed on disk, and what became of a handle's file shows when it is opened anew.
+ * Gives an upload's bytes to `use`, and others once more if they turn out to be unreadable: a copy may have been made since
+ * of a file that has changed on disk, and what became of a handle's file shows when it is opened anew.
  *
  * @throws {UploadError} as `openBytes`, and whatever `use` throws
  */
@@ -45,7 +45,10 @@ export async function withBytes<T>(
     run.bytes ??= await openBytes(store, run.record);
     return await use(run.bytes);
   } catch (error) {
-    if (!(error instanceof UploadError) || error.code !== "FILE_LOST") throw error;
+    if (!(error instanceof UploadError)) throw error;
+    if (error.code !== "FILE_LOST" && error.code !== "SOURCE_CHANGED") throw error;
+    // Nothing is kept of it but what could not be read.
+    if (run.record.durability === "memory") throw error;
     run.bytes = await openBytes(store, run.record);
     return use(run.bytes);
   }

@@ -1,4 +1,5 @@
 import { isMetered, judge, type Verdict } from "../src/core/constraints.ts";
+import { UploadError } from "../src/core/errors.ts";
 import { compareTurns } from "../src/core/schedule.ts";
 import type { UploadStorage } from "../src/core/storage.ts";
 import { isActive, owesAbort, type UploadRecord } from "../src/core/upload.ts";
@@ -16,6 +17,9 @@ import type { WorkerOptions } from "./worker-options.ts";
 /** Estimates of moving uploads are published this often, whether or not S3 has confirmed something. */
 const ESTIMATE_EVERY_MS = 500;
 
+/** A write that finds no room may find it later: Chromium takes a while to clear away what a failed one has left. */
+const NO_ROOM_MS = 2_000;
+
 /** Whose turn it is, and what wakes whom. */
 export class Supervisor {
   readonly #roster: Roster;
@@ -26,6 +30,8 @@ export class Supervisor {
   readonly #settleAt = new Map<string, number>();
   #recalledSpeed: number | null = null;
   #isDriver = false;
+  /** The disk was full, in milliseconds since 1970. */
+  #noRoomUntil = 0;
   #yields = false;
   #idleWaiters: (() => void)[] = [];
   #undoTimer = () => {};
@@ -149,6 +155,11 @@ export class Supervisor {
   }
 
   #startWork(): void {
+    const noRoomMs = this.#noRoomUntil - now();
+    if (noRoomMs > 0) {
+      this.#undoTimer = after(noRoomMs, () => this.look());
+      return;
+    }
     const inTurn = this.#roster.own().sort((a, b) => compareTurns(a.record, b.record));
     // Of those ahead: what comes late but is urgent need not wait for one of the others to end.
     let driven = 0;
@@ -194,6 +205,10 @@ export class Supervisor {
     run.driving = work()
       .then(() => this.#rememberSpeed())
       .catch((error: unknown) => {
+        if (error instanceof UploadError && error.code === "QUOTA_EXCEEDED") {
+          this.#noRoomUntil = now() + NO_ROOM_MS;
+          return;
+        }
         // Only the database fails like this; a newer worker may have taken it. What is stored is safe there.
         console.error("backhaul: this worker stops driving.", error);
         this.#isDriver = false;
@@ -206,7 +221,8 @@ export class Supervisor {
 
   async #rememberSpeed(): Promise<void> {
     const { steadySpeed } = this.#context.pace;
-    if (steadySpeed !== null) await this.#context.store.setPartSpeed(steadySpeed);
+    // A disk that is full is no reason to stop: it is measured again next time.
+    if (steadySpeed !== null) await this.#context.store.setPartSpeed(steadySpeed).catch(() => {});
   }
 
   async #settle(run: UploadRun): Promise<void> {

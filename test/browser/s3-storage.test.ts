@@ -207,6 +207,7 @@ describe.skipIf(isSkipped)("temporary credentials", () => {
       key: "a",
       uploadId: "u",
       size: 1,
+      checksum: "none",
       owner: null,
       expiresAt: 1,
       method: "single",
