@@ -6,8 +6,9 @@ import {
   type S3Client,
 } from "@aws-sdk/client-s3";
 import { type ChecksumKind, isSigned } from "../src/core/checksum.ts";
-import { StorageFault } from "../src/core/storage.ts";
+import type { StorageFault } from "../src/core/storage.ts";
 import { algorithmOf } from "./checksums.ts";
+import { required } from "./s3-answer.ts";
 import { isNoSuchUpload, toStorageFault } from "./s3-faults.ts";
 import { UPLOAD_ID_METADATA } from "./signer.ts";
 
@@ -62,12 +63,11 @@ export async function openMultipartUpload(
       }),
     }),
   );
-  if (!answer.UploadId)
-    throw new StorageFault("hopeless", "STORAGE_RESPONSE_INVALID", { detail: "it has no upload id" });
+  const openedId = required(answer.UploadId, "upload id");
   // The SDK tries again by itself, and an answer may have been lost there. To fail now would leave this one open as well.
   if ((answer.$metadata.attempts ?? 1) > 1)
-    await abortLostTries(startedAt, answer.UploadId).catch((error) => onLeftOpen(toStorageFault(error)));
-  return answer.UploadId;
+    await abortLostTries(startedAt, openedId).catch((error) => onLeftOpen(toStorageFault(error)));
+  return openedId;
 
   async function abortLostTries(since: number, except: string | null): Promise<void> {
     for (const lost of await listOpen(client, bucket, key, since - CLOCK_TOLERANCE_MS))
@@ -91,6 +91,8 @@ async function listOpen(
     const page = await client.send(
       new ListMultipartUploadsCommand({ Bucket: bucket, Prefix: key, ...marker }),
     );
+    // Else an answer of something that is not S3 would read as a list of none.
+    required(page.Bucket, "bucket");
     for (const { Key, UploadId, Initiated } of page.Uploads ?? [])
       if (Key === key && UploadId && Initiated && Initiated.getTime() >= since) ids.push(UploadId);
     const { NextKeyMarker, NextUploadIdMarker } = page;

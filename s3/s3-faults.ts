@@ -60,10 +60,13 @@ export function isRefusal(error: unknown): boolean {
   return status === 403 || ["ExpiredToken", "InvalidToken", "TokenRefreshRequired"].includes(code);
 }
 
-/** Ceph's answer to CompleteMultipartUpload after an abort, and everybody's to trouble of their own. */
-export function isInternalError(error: unknown): boolean {
+/**
+ * It may have been carried out nevertheless: InternalError is Ceph's answer to CompleteMultipartUpload after an abort, and
+ * everybody's to trouble of their own; or it is a success that could not be read.
+ */
+export function isUnclear(error: unknown): boolean {
   const { code, status } = toS3Failure(error);
-  return code === "InternalError" || status === 500;
+  return code === "InternalError" || status === 500 || (status !== null && status < 300);
 }
 
 const BUSY = new Set([

@@ -19,7 +19,7 @@ import type { MultipartClaims, SingleClaims, UploadClaims } from "./claims.ts";
 import { type Found, findObject } from "./find-object.ts";
 import { type OpenIntent, openMultipartUpload } from "./open-upload.ts";
 import { invalidAnswer, required, unquote } from "./s3-answer.ts";
-import { isInternalError, isNoSuchUpload, isPartsRefusal, toStorageFault } from "./s3-faults.ts";
+import { isNoSuchUpload, isPartsRefusal, isUnclear, S3Failure, toStorageFault } from "./s3-faults.ts";
 import type { Signer, SignerOptions } from "./signer.ts";
 import { hasForeignPart, isAsSent } from "./verify-object.ts";
 
@@ -65,6 +65,8 @@ export function createS3Uploads(
     const page = await client.send(
       new ListPartsCommand({ ...uploadOf(claims), PartNumberMarker: String(after) }),
     );
+    // Else an answer of something that is not S3 would read as a list of no parts.
+    required(page.UploadId, "upload id");
     const parts = (page.Parts ?? []).map(
       (part): UploadedPart => ({
         partNumber: required(part.PartNumber, "part number"),
@@ -118,7 +120,12 @@ export function createS3Uploads(
       );
       // S3 begins its answer before it knows how it ends: a 200 may carry an error. The SDK throws for those it recognizes.
       if (answer.Bucket === undefined && answer.Key === undefined && answer.Location === undefined)
-        throw new StorageFault("busy", "SERVER_ERROR", { detail: "the storage's answer names no object" });
+        throw new S3Failure(
+          "InvalidAnswer",
+          answer.$metadata.httpStatusCode ?? 200,
+          null,
+          "it names no object",
+        );
     } catch (error) {
       if (isPartsRefusal(error)) throw mismatch(toStorageFault(error).detail ?? "", error);
       return await completedBefore(claims, receipts, error);
@@ -135,7 +142,7 @@ export function createS3Uploads(
     receipts: readonly PartReceipt[],
     refusal: unknown,
   ): Promise<StoredObject> {
-    if (!isNoSuchUpload(refusal) && !isInternalError(refusal)) throw refusal;
+    if (!isNoSuchUpload(refusal) && !isUnclear(refusal)) throw refusal;
     // In this order: an upload that ends between the two looks is found as an object by the second.
     if (!isNoSuchUpload(refusal) && (await isOpen(claims))) throw refusal;
     const found = await find(claims);
