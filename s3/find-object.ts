@@ -1,9 +1,11 @@
 import { HeadObjectCommand, type HeadObjectCommandOutput, type S3Client } from "@aws-sdk/client-s3";
 import { isSigned } from "../src/core/checksum.ts";
+import { StorageFault } from "../src/core/storage.ts";
 import { reportedChecksum } from "./checksums.ts";
 import type { UploadClaims } from "./claims.ts";
+import { clockOffsetMs, isClockNews } from "./clock.ts";
 import { required, unquote } from "./s3-answer.ts";
-import { isNotFound } from "./s3-faults.ts";
+import { isNotFound, toStorageFault } from "./s3-faults.ts";
 import { UPLOAD_ID_METADATA } from "./signer.ts";
 
 /** What S3 holds under an upload's key. */
@@ -27,6 +29,7 @@ export interface FoundObject {
 
 export async function findObject(client: S3Client, bucket: string, claims: UploadClaims): Promise<Found> {
   let head: HeadObjectCommandOutput;
+  const offsetMs = clockOffsetMs(client);
   try {
     head = await client.send(
       new HeadObjectCommand({
@@ -38,6 +41,12 @@ export async function findObject(client: S3Client, bucket: string, claims: Uploa
     );
   } catch (error) {
     if (isNotFound(error)) return { state: "absent" };
+    // The answer has no body that would say so, but the SDK has learned by its date that the clocks differ.
+    if (isClockNews(client, offsetMs))
+      throw new StorageFault("busy", "SERVER_ERROR", {
+        detail: "the clocks differ",
+        cause: toStorageFault(error).cause,
+      });
     throw error;
   }
   if (head.Metadata?.[UPLOAD_ID_METADATA] !== claims.uploadId) return { state: "foreign" };

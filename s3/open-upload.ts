@@ -8,6 +8,7 @@ import {
 import { type ChecksumKind, isSigned } from "../src/core/checksum.ts";
 import type { StorageFault } from "../src/core/storage.ts";
 import { algorithmOf } from "./checksums.ts";
+import { clockOffsetMs } from "./clock.ts";
 import { required } from "./s3-answer.ts";
 import { isNoSuchUpload, toStorageFault } from "./s3-faults.ts";
 import { UPLOAD_ID_METADATA } from "./signer.ts";
@@ -93,8 +94,10 @@ async function listOpen(
     );
     // Else an answer of something that is not S3 would read as a list of none.
     required(page.Bucket, "bucket");
+    // By S3's clock, which the SDK knows now at the latest.
+    const from = since + clockOffsetMs(client);
     for (const { Key, UploadId, Initiated } of page.Uploads ?? [])
-      if (Key === key && UploadId && Initiated && Initiated.getTime() >= since) ids.push(UploadId);
+      if (Key === key && UploadId && Initiated && Initiated.getTime() >= from) ids.push(UploadId);
     const { NextKeyMarker, NextUploadIdMarker } = page;
     if (!page.IsTruncated || !NextKeyMarker || !NextUploadIdMarker) return ids;
     if (NextKeyMarker === marker?.KeyMarker && NextUploadIdMarker === marker.UploadIdMarker) return ids;
