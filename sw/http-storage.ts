@@ -22,6 +22,12 @@ export interface HttpStorageOptions {
    * @default true
    */
   readonly relay?: boolean;
+  /**
+   * How long the server may take to answer, in milliseconds; eight times as long to complete, since S3 may take minutes to
+   * put 10,000 parts together.
+   * @default 30000
+   */
+  readonly timeoutMs?: number;
 }
 
 /** A storage that sends headers of the app's with each request, as `uploads.setAuth` gave them. Kept in memory only. */
@@ -32,10 +38,13 @@ export interface AuthorizedStorage extends UploadStorage {
 }
 
 const TIMEOUT_MS = 30_000;
-// S3 may take minutes to put 10,000 parts together.
-const COMPLETE_TIMEOUT_MS = 240_000;
+const COMPLETE_TIMES = 8;
 
-export function httpStorage({ endpoint, relay = true }: HttpStorageOptions): AuthorizedStorage {
+export function httpStorage({
+  endpoint,
+  relay = true,
+  timeoutMs = TIMEOUT_MS,
+}: HttpStorageOptions): AuthorizedStorage {
   const base = new URL(endpoint.endsWith("/") ? endpoint : `${endpoint}/`, self.location.href);
   let auth: Readonly<Record<string, string>> = {};
 
@@ -44,8 +53,10 @@ export function httpStorage({ endpoint, relay = true }: HttpStorageOptions): Aut
     body: unknown,
     schema: v.GenericSchema<unknown, T>,
   ): Promise<T> {
-    const timeoutMs = operation === "complete" ? COMPLETE_TIMEOUT_MS : TIMEOUT_MS;
-    const answer = await postJson(new URL(operation, base), body, { headers: auth, timeoutMs });
+    const answer = await postJson(new URL(operation, base), body, {
+      headers: auth,
+      timeoutMs: operation === "complete" ? timeoutMs * COMPLETE_TIMES : timeoutMs,
+    });
     if (answer.status !== 200) throw faultOf(answer);
     const parsed = v.safeParse(schema, answer.json);
     if (!parsed.success)

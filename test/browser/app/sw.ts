@@ -1,6 +1,7 @@
 import {
   crc32c,
   crc64nvme,
+  type HttpStorageOptions,
   httpStorage,
   md5,
   noChecksum,
@@ -16,15 +17,16 @@ self.addEventListener("install", () => void self.skipWaiting());
 const algorithms = { md5, crc32c, crc64nvme, sha256, none: noChecksum };
 
 /** Each test chooses them in the page's own query. */
-interface TestOptions extends Partial<Omit<ServeUploadsOptions, "checksum">> {
-  readonly relay?: boolean;
+interface TestOptions
+  extends Partial<Omit<ServeUploadsOptions, "checksum">>,
+    Partial<Pick<HttpStorageOptions, "relay" | "timeoutMs">> {
   readonly checksum?: keyof typeof algorithms;
 }
 
 const options = new URL(self.location.href).searchParams.get("options");
-const { relay = true, checksum = "md5", ...rest } = JSON.parse(options ?? "{}") as TestOptions;
+const { relay = true, timeoutMs, checksum = "md5", ...rest } = JSON.parse(options ?? "{}") as TestOptions;
 serveUploads({
   ...rest,
   checksum: algorithms[checksum],
-  storage: httpStorage({ endpoint: "/uploads", relay }),
+  storage: httpStorage({ endpoint: "/uploads", relay, ...(timeoutMs ? { timeoutMs } : {}) }),
 });
