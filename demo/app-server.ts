@@ -16,6 +16,9 @@ export interface S3Target {
   readonly region: string;
   readonly bucket: string;
   readonly credentials: NonNullable<S3ClientConfig["credentials"]>;
+  /** The server's own client, where it is not to be as the SDK has it. */
+  readonly maxAttempts?: number;
+  readonly requestHandler?: NonNullable<S3ClientConfig["requestHandler"]>;
 }
 
 export interface AppServerOptions {
@@ -45,7 +48,8 @@ export async function startAppServer({
   secret,
   handler,
 }: AppServerOptions): Promise<AppServer> {
-  const client = new S3Client({ ...s3, forcePathStyle: true });
+  const requestHandler = { requestTimeout: 60_000, throwOnRequestTimeout: true };
+  const client = new S3Client({ requestHandler, ...s3, forcePathStyle: true });
   const upload = toNodeListener(
     createUploadHandler({
       client,

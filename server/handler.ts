@@ -30,9 +30,10 @@ export interface UploadHandlerOptions {
    * The app's own client, with region, credentials and, for other engines than Amazon's, endpoint. Its credentials need
    * `s3:PutObject`, `s3:GetObject`, `s3:AbortMultipartUpload` and `s3:ListMultipartUploadParts` on the objects, and
    * `s3:ListBucket` (without it S3 says 403 for an object that is not there) and `s3:ListBucketMultipartUploads` on the bucket;
-   * with SSE-KMS also `kms:GenerateDataKey` and `kms:Decrypt` on the bucket's key. Give it a `requestTimeout`: the SDK has none
-   * by itself. Proxies and certificates belong into an `https.Agent` of yours; for large bodies the SDK makes another one if it
-   * was given the agent's options only.
+   * with SSE-KMS also `kms:GenerateDataKey` and `kms:Decrypt` on the bucket's key. Give its request handler a `requestTimeout`
+   * and `throwOnRequestTimeout: true`: by itself the SDK waits for ever, and with the first alone it only warns. Proxies and
+   * certificates belong into an `https.Agent` of yours; for large bodies the SDK makes another one if it was given the agent's
+   * options only.
    */
   readonly client: S3Client;
   readonly bucket: string;
