@@ -53,10 +53,13 @@ export function httpStorage({
     body: unknown,
     schema: v.GenericSchema<unknown, T>,
   ): Promise<T> {
+    const usedAuth = auth;
     const answer = await postJson(new URL(operation, base), body, {
       headers: auth,
       timeoutMs: operation === "complete" ? timeoutMs * COMPLETE_TIMES : timeoutMs,
     });
+    // The user has signed in while it was on its way; nobody would say so again.
+    if (answer.status === 401 && usedAuth !== auth) return call(operation, body, schema);
     if (answer.status !== 200) throw faultOf(answer);
     const parsed = v.safeParse(schema, answer.json);
     if (!parsed.success)
