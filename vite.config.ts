@@ -61,6 +61,10 @@ export default defineConfig({
       project("server", ["test/server/**/*.test.ts"], { testTimeout: 60_000, hookTimeout: 60_000 }),
       project("contract", ["test/contract/**/*.test.ts"], oneByOne(1)),
       project("browser", ["test/browser/**/*.test.ts"], oneByOne(2)),
+      project("faults", ["test/faults/**/*.test.ts"], {
+        ...oneByOne(5),
+        ...{ maxConcurrency: 8, silent: "passed-only" },
+      }),
       project("raw", ["test/raw/**/*.test.ts"], oneByOne(4, 900_000)),
       project("slow", ["test/slow/**/*.test.ts"], oneByOne(3, 900_000)),
     ],

@@ -6,15 +6,21 @@ export interface Death {
   readonly confirmedAt: number;
 }
 
+/** What must be known of a request to S3. */
+type SentRequest = Pick<
+  RequestEntry,
+  "operation" | "key" | "uploadId" | "partNumber" | "stored" | "startedAt" | "endedAt"
+>;
+
 /**
  * Parts that were sent again although S3 had them. A part may be stored twice only if a worker died while its first PUT
  * was still running: that worker's successor could not see it.
  */
-export function partsSentTwice(
-  requests: readonly RequestEntry[],
+export function partsSentTwice<T extends SentRequest>(
+  requests: readonly T[],
   deaths: readonly Death[] = [],
-): RequestEntry[] {
-  const stored = new Map<string, RequestEntry[]>();
+): T[] {
+  const stored = new Map<string, T[]>();
   for (const request of requests) {
     if (!request.stored || (request.operation !== "UploadPart" && request.operation !== "PutObject"))
       continue;
@@ -24,7 +30,7 @@ export function partsSentTwice(
   return [...stored.values()].flatMap((puts) => {
     puts.sort((a, b) => a.startedAt - b.startedAt);
     return puts.slice(1).filter((_, index) => {
-      const earlier = puts[index] as RequestEntry;
+      const earlier = puts[index] as T;
       return !deaths.some(
         (death) => death.confirmedAt >= earlier.startedAt && death.orderedAt <= earlier.endedAt,
       );

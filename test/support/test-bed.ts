@@ -23,6 +23,15 @@ export interface TestBedOptions {
   readonly s3?: S3Target;
   /** What the bucket's CORS rule adds to the PUTs that every app needs. */
   readonly cors?: Partial<CORSRule>;
+  /** How the app's server speaks to S3. */
+  readonly client?: Pick<S3Target, "maxAttempts" | "requestHandler">;
+  /** The embedded store's clock. */
+  readonly now?: () => number;
+  /**
+   * Puts something on a line: from the browser to the app ("control"), from there to S3 ("data"), from the app to S3
+   * ("behind"). Gets the URL that the line leads to, and gives the one to use instead.
+   */
+  readonly through?: (line: "control" | "data" | "behind", url: string) => Promise<string>;
 }
 
 /** An app and its S3, up and running, with what a test wants to know of them. */
@@ -50,6 +59,7 @@ export async function startTestBed(options: TestBedOptions): Promise<TestBed> {
         ...{ dataDir, port: 0, accessKeyId: "test", secretAccessKey: "test-secret-key" },
         ...(options.minPartBytes === undefined ? {} : { minPartBytes: options.minPartBytes }),
         ...(options.mostPuts === undefined ? {} : { mostPuts: options.mostPuts }),
+        ...(options.now === undefined ? {} : { now: options.now }),
         onRequest: (entry) => requests.push(entry),
       } satisfies StoreOptions);
   const target: S3Target = options.s3 ?? {
@@ -60,14 +70,16 @@ export async function startTestBed(options: TestBedOptions): Promise<TestBed> {
     ...(options.linkBytesPerSecond !== undefined && { bytesPerSecond: options.linkBytesPerSecond }),
     ...options.linkOptions,
   });
-  const publicEndpoint = await link.to(portOf(target.endpoint));
+  const { through = async (_line, url) => url } = options;
+  const publicEndpoint = await through("data", await link.to(portOf(target.endpoint)));
   const limits = options.minPartBytes === undefined ? {} : { limits: { minPartBytes: options.minPartBytes } };
   const app = await startAppServer({
-    ...{ port: 0, root: options.root, s3: target, secret: "a secret of the tests, long enough to sign" },
+    ...{ port: 0, root: options.root, secret: "a secret of the tests, long enough to sign" },
+    s3: { ...target, ...options.client, endpoint: await through("behind", target.endpoint) },
     handler: { publicEndpoint, ...limits, ...options.handler },
   });
   const s3 = new S3Client({ ...target, forcePathStyle: true });
-  const url = `${await link.to(portOf(app.url))}/`;
+  const url = `${await through("control", await link.to(portOf(app.url)))}/`;
   await allowOrigin(s3, target.bucket, new URL(url).origin, options.cors);
   return {
     ...{ url, requests, s3, link, bucket: target.bucket, publicEndpoint },

@@ -1,0 +1,63 @@
+import type { Page } from "playwright";
+import type { UploadErrorCode } from "../../src/core/errors.ts";
+
+/** How an upload ends or rests. */
+export type End =
+  | { readonly state: "done" }
+  | { readonly state: "failed"; readonly code: UploadErrorCode }
+  | { readonly state: "waiting"; readonly reason: "backoff" | "auth"; readonly code: UploadErrorCode };
+
+export const done: End = { state: "done" };
+export const failed = (code: UploadErrorCode): End => ({ state: "failed", code });
+export const waiting = (reason: "backoff" | "auth", code: UploadErrorCode): End => ({
+  ...{ state: "waiting", reason, code },
+});
+
+/** `done`, `failed FORBIDDEN`, `waiting/backoff NETWORK`. */
+export function nameEnd(end: End): string {
+  switch (end.state) {
+    case "done":
+      return "done";
+    case "failed":
+      return `failed ${end.code}`;
+    case "waiting":
+      return `waiting/${end.reason} ${end.code}`;
+    default:
+      return end satisfies never;
+  }
+}
+
+/** Faults in a row after which a fault counts as one that lasts. */
+const LASTING = 3;
+const PATIENCE_MS = 75_000;
+
+/**
+ * What becomes of an upload, as `nameEnd` names it, by what the page sees: its end, or, if that is `awaited`, its rest.
+ * What comes to neither is named by its last states.
+ */
+export function endOf(page: Page, id: string, awaited: End["state"]): Promise<string> {
+  return page.evaluate(
+    ({ id, awaited, LASTING, PATIENCE_MS }) =>
+      new Promise<string>((resolve) => {
+        const history: string[] = [];
+        let undo = () => {};
+        const end = (what: string) => {
+          clearTimeout(timer);
+          resolve(what);
+          queueMicrotask(() => undo());
+        };
+        const timer = setTimeout(() => end(`stuck: ${history.slice(-6).join(", ")}`), PATIENCE_MS);
+        undo = uploads.subscribe((list) => {
+          const upload = list.find((each) => each.id === id);
+          if (!upload) return;
+          const { state, reason, error, attempts } = upload;
+          const name = [reason ? `${state}/${reason}` : state, ...(error ? [error.code] : [])].join(" ");
+          if (history.at(-1) !== name) history.push(name);
+          const isResting =
+            state === "waiting" && (reason !== "backoff" || (awaited === "waiting" && attempts >= LASTING));
+          if (state === "done" || state === "failed" || isResting) end(name);
+        });
+      }),
+    { id, awaited, LASTING, PATIENCE_MS },
+  );
+}

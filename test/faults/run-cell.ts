@@ -1,0 +1,62 @@
+import { vi } from "vitest";
+import { addRandomFiles } from "../browser/browser-bed.ts";
+import { partsSentTwice } from "../support/sent-once.ts";
+import { endOf, nameEnd } from "./end.ts";
+import type { FaultBed } from "./fault-bed.ts";
+import { type Cell, nameCell } from "./matrix.ts";
+
+export interface CellSizes {
+  /** Bytes of a file that goes in one PUT. */
+  readonly single: number;
+  /** Bytes of one that goes in parts, and of each but the last of these. */
+  readonly multipart: number;
+  readonly part: number;
+}
+
+/** What became of a cell. Each flaw is one sentence; there should be none. */
+export interface Outcome {
+  readonly end: string;
+  readonly flaws: readonly string[];
+}
+
+export async function runCell(bed: FaultBed, cell: Cell, sizes: CellSizes): Promise<Outcome> {
+  const { page } = bed;
+  const { method, end: expected } = cell;
+  const key = nameCell(cell);
+  const flaws: string[] = [];
+  const faults = bed.plan.arm(key, cell.faults);
+  const size = method === "single" ? { size: sizes.single } : { size: sizes.multipart, partSize: sizes.part };
+  const [added] = await addRandomFiles(page, [{ key, ...size }]);
+  const { id, sha256 } = added as { id: string; sha256: string };
+
+  const end = await endOf(page, id, expected.state);
+  if (end !== nameEnd(expected)) flaws.push(`ends ${end} instead of ${nameEnd(expected)}`);
+  // What has failed is still tidied away, which is what some of them strike.
+  const haveStruck = () => !faults.strikes().includes(0);
+  await vi.waitUntil(haveStruck, { timeout: 10_000 }).catch(() => flaws.push("the fault has not struck"));
+  faults.lift();
+  if (end.startsWith("waiting")) {
+    if (end.startsWith("waiting/auth")) await bed.signIn();
+    const then = await endOf(page, id, "done");
+    if (then !== "done") flaws.push(`once the fault is lifted it ends ${then}`);
+  }
+
+  for (const { partNumber } of partsSentTwice(bed.entries(key)))
+    flaws.push(`part ${partNumber ?? 1} was sent again though S3 had it`);
+  // This client too has to learn where S3's clock has been set.
+  const isTidy = () =>
+    bed.openUploads(key).then(
+      (open) => open.length === 0,
+      () => false,
+    );
+  await vi.waitUntil(isTidy, { timeout: 15_000, interval: 100 }).catch(() => {
+    flaws.push("a multipart upload is left open");
+  });
+  const isDone = (await page.evaluate((wanted) => uploads.get(wanted)?.state, id)) === "done";
+  if (isDone && (await bed.sha256(key).catch(String)) !== sha256) flaws.push("other bytes arrived");
+  await page.evaluate(async (wanted) => {
+    const isFinal = ["done", "failed"].includes(uploads.get(wanted)?.state ?? "");
+    await (isFinal ? uploads.remove(wanted) : uploads.cancel(wanted));
+  }, id);
+  return { end, flaws };
+}
