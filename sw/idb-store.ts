@@ -7,6 +7,8 @@ import { type BackhaulSchema, DATABASE_VERSION, migrate } from "./migrations.ts"
 import { isPartRecord, isUploadRecord } from "./stored-record.ts";
 import type { UploadStore } from "./upload-store.ts";
 
+const MOST_TRIES = 4;
+
 type WriteTransaction = IDBPTransaction<BackhaulSchema, StoreNames<BackhaulSchema>[], "readwrite">;
 
 /**
@@ -17,8 +19,20 @@ type WriteTransaction = IDBPTransaction<BackhaulSchema, StoreNames<BackhaulSchem
 export async function openIdbStore(name: string): Promise<UploadStore> {
   const database = await open(name);
 
-  /** Runs `work` in one transaction over records and parts. Bytes stay out of it: their writes take seconds. */
+  /**
+   * Runs `work` in one transaction over records and parts. Bytes stay out of it: their writes take seconds. Chromium refuses
+   * for lack of room what is written at the same moment as a copy that is too large, however little it is; so it runs again.
+   */
   async function write<T>(work: (tx: WriteTransaction) => Promise<T>): Promise<T> {
+    for (let tries = 1; ; tries++)
+      try {
+        return await writeOnce(work);
+      } catch (error) {
+        if (tries === MOST_TRIES || !isDomException(error, "QuotaExceededError")) throw storageError(error);
+      }
+  }
+
+  async function writeOnce<T>(work: (tx: WriteTransaction) => Promise<T>): Promise<T> {
     const tx = database.transaction(["uploads", "parts"], "readwrite") as WriteTransaction;
     try {
       const result = await work(tx);
@@ -30,7 +44,7 @@ export async function openIdbStore(name: string): Promise<UploadStore> {
       try {
         tx.abort();
       } catch {}
-      throw storageError(error);
+      throw error;
     }
   }
 
@@ -40,16 +54,16 @@ export async function openIdbStore(name: string): Promise<UploadStore> {
   }
 
   /** As `write`, on condition that the upload is still the one open at S3 under `token`. */
-  function writeIfOpen(
+  function writeIfOpen<T>(
     id: string,
     token: string,
-    work: (tx: WriteTransaction, record: UploadRecord) => Promise<void>,
-  ) {
+    work: (tx: WriteTransaction, record: UploadRecord) => Promise<T>,
+  ): Promise<T | undefined> {
     return write(async (tx) => {
       const record = await find(tx, id);
       if (!record || !("remote" in record) || record.remote.at !== "open" || record.remote.token !== token)
-        return;
-      await work(tx, record);
+        return undefined;
+      return work(tx, record);
     });
   }
 
@@ -119,16 +133,15 @@ export async function openIdbStore(name: string): Promise<UploadStore> {
     },
 
     async claimParts(id, token, partNumbers) {
-      let claimed = false;
-      await writeIfOpen(id, token, async (tx, record) => {
-        if (record.state !== "uploading") return;
+      const claimed = await writeIfOpen(id, token, async (tx, record) => {
+        if (record.state !== "uploading") return false;
         const parts = tx.objectStore("parts");
         await Promise.all(
           partNumbers.map((partNumber) => parts.put({ uploadId: id, partNumber, state: "sending" })),
         );
-        claimed = true;
+        return true;
       });
-      return claimed;
+      return claimed ?? false;
     },
 
     partsDone(id, token, receipts) {

@@ -191,6 +191,24 @@ describe("where there is no room for a copy", () => {
     expect(await bed.sha256("no room")).toBe(sha256);
   });
 
+  test("what else is written at that moment is not lost with it", async () => {
+    const [added] = await addRandomFiles(page, [
+      { key: "small", size: 15 * MIB, partSize: 5 * MIB, priority: 1 },
+    ]);
+    const { id, sha256 } = added as { id: string; sha256: string };
+    await page.evaluate(async (size) => {
+      const file = new File([new Uint8Array(size)], "large");
+      for (let round = 0; round < 10; round++) {
+        const ids = await uploads.addAll([1, 2, 3].map((each) => ({ file, key: `large/${round}/${each}` })));
+        await Promise.all(ids.map((id) => uploads.cancel(id)));
+      }
+    }, 60 * MIB);
+    await finished(page, id);
+    expect(await bed.sha256("small")).toBe(sha256);
+    const failed = await page.evaluate(() => uploads.list().filter(({ state }) => state === "failed"));
+    expect(failed).toEqual([]);
+  });
+
   test("and it has to be durable, none of what is added with it is, and nothing is left or sent", async () => {
     const code = await addRandomFiles(page, [
       { key: "small", size: MIB, requireDurable: true },
