@@ -3,7 +3,8 @@ const MOST_TOLD_BYTES = 10 * 1024 ** 3;
 
 /** Whether IndexedDB may take so many bytes more, as far as the browser says; a write that fails has the last word. */
 export async function hasRoomFor(bytes: number): Promise<boolean> {
-  const { quota, usage } = await navigator.storage.estimate();
+  // Safari has it since version 17.
+  const { quota, usage } = (await navigator.storage?.estimate?.()) ?? {};
   if (quota === undefined || usage === undefined) return true;
   const room = quota - usage;
   return bytes <= room || room >= MOST_TOLD_BYTES;

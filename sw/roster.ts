@@ -28,7 +28,7 @@ export class Roster {
 
   /** Reads what is stored, which another worker may have changed. */
   async load(): Promise<void> {
-    this.#owner = await this.#store.owner();
+    this.#serve(await this.#store.owner());
     const records = await this.#store.all();
     // All of them at once: while this waits for something, an event may be written and taken in that is not in them.
     for (const record of records) {
@@ -60,15 +60,7 @@ export class Roster {
   async setOwner(owner: string): Promise<void> {
     // First of all: should this worker die over the rest, the next one, with no page to ask, drives the right ones.
     await this.#store.setOwner(owner);
-    const before = this.#owner;
-    if (owner === before) return;
-    this.#owner = owner;
-    this.onOwner();
-    for (const run of this.#runs.values()) {
-      if (run.record.owner === before) run.halt();
-      if (run.record.owner === before || run.record.owner === owner) this.publisher.touch(run.id);
-    }
-    this.onChanged();
+    this.#serve(owner);
   }
 
   /** Uploads of the user who is signed in. */
@@ -117,6 +109,18 @@ export class Roster {
     }
     if (!record || isFinal(record)) this.onEnded(run.id);
     if (effects.includes("drive")) this.onChanged();
+  }
+
+  #serve(owner: string): void {
+    const before = this.#owner;
+    if (owner === before) return;
+    this.#owner = owner;
+    this.onOwner();
+    for (const run of this.#runs.values()) {
+      if (run.record.owner === before) run.halt();
+      if (run.record.owner === before || run.record.owner === owner) this.publisher.touch(run.id);
+    }
+    this.onChanged();
   }
 }
 

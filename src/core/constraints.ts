@@ -38,7 +38,7 @@ export function judge(constraints: Constraints, { now, msOfDay, isMetered }: Cir
   if (notBefore !== null && now < notBefore) return { forbiddenBy: "notBefore", lookAgainAt: notBefore };
   if (hours === null) return { forbiddenBy: null, lookAgainAt: null };
   const isOpen = isWithin(hours, msOfDay);
-  // Where the clocks change on the way, this is an hour off: looked at too early, it is looked at again.
+  // An hour off if the clocks are changed on the way. Too early is looked at again; too late is so once a year.
   const wait = untilHour(isOpen ? hours.to : hours.from, msOfDay);
   return { forbiddenBy: isOpen ? null : "hours", lookAgainAt: now + wait };
 }

@@ -58,7 +58,8 @@ export type Remote =
 /**
  * Why an upload rests without the user having said so:
  * `offline` until the network is back, `backoff` until `nextAttemptAt`, `auth` until `setAuth`, `file` until `attach`
- * or `requestAccess`, `constraint` until the app's own conditions hold, to be looked at again at `nextAttemptAt` if the clock has a say in it.
+ * or `requestAccess`, `constraint` until the app's own conditions hold, which are looked at again at `nextAttemptAt` if
+ * the clock has a say in them.
  */
 export type WaitingReason = "offline" | "backoff" | "auth" | "file" | "constraint";
 
