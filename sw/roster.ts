@@ -30,16 +30,18 @@ export class Roster {
   async load(): Promise<void> {
     this.#serve(await this.#store.owner());
     const records = await this.#store.all();
+    const isNew = new Set<string>();
     // All of them at once: while this waits for something, an event may be written and taken in that is not in them.
     for (const record of records) {
       const known = this.#runs.get(record.id);
       if (known) known.record = record;
+      else isNew.add(record.id);
     }
     for (const record of records) {
       const parts = isFinal(record) ? [] : await this.#store.parts(record.id);
       const known = this.#runs.get(record.id);
       if (known) known.restart(parts);
-      else this.#runs.set(record.id, new UploadRun(record, parts));
+      else if (isNew.has(record.id)) this.#runs.set(record.id, new UploadRun(record, parts));
     }
   }
 

@@ -20,7 +20,7 @@ const FAST = 100 * MIB;
 let bed: BrowserBed;
 let page: Page;
 beforeEach(async () => {
-  bed = await startBrowserBed({ linkBytesPerSecond: 4 * MIB, onDisk: true });
+  bed = await startBrowserBed({ linkBytesPerSecond: 3 * MIB, onDisk: true });
   page = await bed.openPage();
 });
 afterEach(() => bed?.close());
