@@ -51,6 +51,12 @@ test.each<[string, Partial<Constraints>, ReturnType<typeof at>, ReturnType<typeo
     { forbiddenBy: null, lookAgainAt: MIDNIGHT + 6 * HOUR_MS },
   ],
   [
+    "the whole day",
+    { hours: { from: 0, to: 24 } },
+    atHour(8),
+    { forbiddenBy: null, lookAgainAt: MIDNIGHT + 24 * HOUR_MS },
+  ],
+  [
     "in the evening, for the morning",
     { hours: { from: 5.5, to: 8 } },
     atHour(20),
@@ -77,7 +83,9 @@ describe("always", () => {
     notBefore: fc.option(
       fc.integer({ min: -2 * 24 * 60, max: 2 * 24 * 60 }).map((m) => MIDNIGHT + m * MINUTE_MS),
     ),
-    hours: fc.option(hours),
+    hours: fc.option(
+      fc.oneof({ weight: 20, arbitrary: hours }, { weight: 1, arbitrary: fc.constant({ from: 0, to: 24 }) }),
+    ),
   }) satisfies fc.Arbitrary<Constraints>;
   /** To the minute, as all of the above is. */
   const moment = fc.integer({ min: 0, max: 3 * 24 * 60 }).map((minute) => minute * MINUTE_MS);
@@ -89,10 +97,14 @@ describe("always", () => {
   ) {
     if ((unmetered && isMetered) || (notBefore !== null && now < notBefore)) return false;
     if (hours === null) return true;
-    for (let minute = Math.round(hours.from * 60); ; minute++) {
-      if (minute % (24 * 60) === Math.round(hours.to * 60) % (24 * 60)) return false;
-      if ((minute % (24 * 60)) * MINUTE_MS === msOfDay) return true;
-    }
+    const end = Math.round(hours.to * 60) % (24 * 60);
+    let minute = Math.round(hours.from * 60);
+    // From 0 to 24 is the whole day: its end is looked at only after its beginning.
+    do {
+      if (minute * MINUTE_MS === msOfDay) return true;
+      minute = (minute + 1) % (24 * 60);
+    } while (minute !== end);
+    return false;
   }
 
   test("it may move when each condition holds, and only then", () => {
@@ -101,7 +113,10 @@ describe("always", () => {
         const circumstances = at(ms, isMetered);
         expect(judge(wanted, circumstances).forbiddenBy === null).toBe(isAllowed(wanted, circumstances));
       }),
-      { numRuns: 500 },
+      {
+        numRuns: 500,
+        examples: [[{ unmetered: false, notBefore: null, hours: { from: 0, to: 24 } }, 0, false]],
+      },
     );
   });
 
