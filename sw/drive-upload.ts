@@ -87,6 +87,8 @@ async function send(run: UploadRun, record: Uploading, context: DriveContext): P
   const end = await withBytes(run, context.store, (bytes) => sendParts(run, record, bytes, context));
   if (end.type === "sent") await context.apply(run, { type: "sent" });
   else if (end.type === "rest") await context.apply(run, restOf(end.fault, end.until));
+  // Changes nothing, but takes in what is stored, which another version of the worker may have written.
+  else if (!run.signal.aborted) await context.apply(run, { type: "progressed" });
 }
 
 async function complete(run: UploadRun, record: Completing, context: DriveContext): Promise<void> {

@@ -195,6 +195,8 @@ class PartSender {
     switch (delivery.type) {
       case "unclaimed":
         ledger.giveBack(partNumber);
+        // Another version of the worker has paused or canceled it: no other part is to be sent either.
+        this.#stop.abort();
         break;
       case "brokenOff":
         ledger.doubt(partNumber, now());

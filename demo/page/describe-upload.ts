@@ -118,6 +118,8 @@ function waitsFor(reason: UploadSnapshot["reason"]): string {
       return "Waiting for you to sign in";
     case "file":
       return "Waiting for the file";
+    case "constraint":
+      return "Waiting for its time or its network";
     default:
       return "Waiting";
   }
