@@ -21,7 +21,7 @@ export interface RequestEntry {
   /** Milliseconds since the epoch, by the store's clock. */
   readonly startedAt: number;
   readonly endedAt: number;
-  /** `user-agent`, `origin` and `sec-fetch-*`, as far as they were sent. */
+  /** `user-agent`, `origin`, `sec-fetch-*` and the body's digests, as far as they were sent. */
   readonly headers: Readonly<Record<string, string>>;
 }
 
@@ -38,9 +38,11 @@ export function targetFields(
   };
 }
 
+const LOGGED: ReadonlySet<string> = new Set(["user-agent", "origin", "content-md5"]);
+
 export function loggedHeaders(headers: IncomingHttpHeaders): Record<string, string> {
   const logged = Object.entries(headers).filter(
-    ([name]) => name === "user-agent" || name === "origin" || name.startsWith("sec-fetch-"),
+    ([name]) => LOGGED.has(name) || name.startsWith("sec-fetch-") || name.startsWith("x-amz-checksum-"),
   );
   return Object.fromEntries(logged.map(([name, value]) => [name, String(value)]));
 }

@@ -14,6 +14,8 @@ export interface TestBedOptions {
   readonly minPartBytes?: number;
   /** Bodies that the embedded store takes in at once. */
   readonly mostPuts?: number;
+  /** What the embedded store says it encrypts by, with ETags that are no MD5s. */
+  readonly sse?: StoreOptions["sse"];
   /** Speed of the link between the browser and both servers. @default unlimited */
   readonly linkBytesPerSecond?: number;
   /** More of what the link is like. */
@@ -58,6 +60,7 @@ export async function startTestBed(options: TestBedOptions): Promise<TestBed> {
     : await startStore({
         ...{ dataDir, port: 0, accessKeyId: "test", secretAccessKey: "test-secret-key" },
         ...(options.minPartBytes === undefined ? {} : { minPartBytes: options.minPartBytes }),
+        ...(options.sse === undefined ? {} : { sse: options.sse }),
         ...(options.mostPuts === undefined ? {} : { mostPuts: options.mostPuts }),
         ...(options.now === undefined ? {} : { now: options.now }),
         onRequest: (entry) => requests.push(entry),
