@@ -1,5 +1,5 @@
 import { isMetered, judge, type Verdict } from "../src/core/constraints.ts";
-import { UploadError } from "../src/core/errors.ts";
+import { UploadError, type UploadErrorCode } from "../src/core/errors.ts";
 import { compareTurns } from "../src/core/schedule.ts";
 import type { UploadStorage } from "../src/core/storage.ts";
 import { isActive, owesAbort, type UploadRecord } from "../src/core/upload.ts";
@@ -19,6 +19,8 @@ const ESTIMATE_EVERY_MS = 500;
 
 /** A write that finds no room may find it later: Chromium takes a while to clear away what a failed one has left. */
 const NO_ROOM_MS = 2_000;
+
+const OF_THE_NETWORK: ReadonlySet<UploadErrorCode> = new Set(["NETWORK", "STORAGE_UNREACHABLE"]);
 
 /** Whose turn it is, and what wakes whom. */
 export class Supervisor {
@@ -114,7 +116,7 @@ export class Supervisor {
       const { record } = run;
       if (record.state !== "waiting") continue;
       const networkIsBack =
-        record.reason === "offline" || (record.reason === "backoff" && record.error.code === "NETWORK");
+        record.reason === "offline" || (record.reason === "backoff" && OF_THE_NETWORK.has(record.error.code));
       if (!this.#isDriver) continue;
       if (networkIsBack && navigator.onLine) void this.#roster.apply(run, { type: "wake" });
       // The user may have allowed it, or put the file back.
