@@ -24,6 +24,29 @@ test("the browser is killed with the tab open and started again with no page: th
   expect(sentAgainAfter(bed, killedAt)).toEqual([]);
 });
 
+test("the same with more left than a sync has time for: what it has sent counts, and the next page completes it", async () => {
+  bed = await startRawBed({ linkBytesPerSecond: 16 * MIB });
+  const tab = await bed.openPage();
+  const file = await addFile(bed, tab, "long-crash", 192 * MIB, { partSize: 5 * MIB });
+  await untilShare(tab, file, 0.1);
+  bed.link.setSpeed(0.4 * MIB);
+  await bed.browser.kill();
+  const stored = partsStored(bed, file.key);
+  await bed.browser.restart();
+  const restartedAt = Date.now();
+  await vi.waitUntil(() => partsStored(bed as RawBed, file.key) > stored + 3, 120_000);
+  // A sync has 3 min, and this one's are over.
+  await vi.waitUntil(() => Date.now() - restartedAt > 200_000, { timeout: 240_000, interval: 1_000 });
+  expect(partsStored(bed, file.key)).toBeLessThan(39);
+  const openedAt = Date.now();
+  bed.link.setSpeed(16 * MIB);
+  await bed.openPage();
+  await bed.arrives(file.key, 120_000);
+
+  expect(await bed.sha256(file.key)).toBe(file.sha256);
+  expect(sentAgainAfter(bed, openedAt)).toEqual([]);
+});
+
 test("without a relay the worker goes on for over 4 min after the close, then stops; the next page completes it", async () => {
   bed = await startRawBed({ linkBytesPerSecond: 16 * MIB });
   const tab = await bed.openPage({ relay: false });
