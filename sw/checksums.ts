@@ -21,25 +21,64 @@ export const crc64nvme: ChecksumAlgorithm = {
 export const sha256: ChecksumAlgorithm = { kind: "sha256", create: createSHA256 };
 export const noChecksum: ChecksumAlgorithm = { kind: "none", create: null };
 
+let lastDigest: Promise<unknown> = Promise.resolve();
+const hashers = new Map<() => Promise<IHasher>, Promise<IHasher>>();
+
 /**
- * The digest of some bytes, read as a stream.
+ * The digest of some bytes, read as a stream. One at a time, by one hasher: more of them would only take more memory.
  *
  * @throws {UploadError} `FILE_LOST`, `SOURCE_CHANGED` if they can't be read
  */
-export async function digest(bytes: Blob, create: () => Promise<IHasher>): Promise<Checksum> {
-  const hasher = await create();
+export function digest(bytes: Blob, create: () => Promise<IHasher>): Promise<Checksum> {
+  const turn = lastDigest.then(() => digestNow(bytes, create));
+  lastDigest = turn.catch(() => {});
+  return turn;
+}
+
+async function digestNow(bytes: Blob, create: () => Promise<IHasher>): Promise<Checksum> {
+  const made = hashers.get(create) ?? create();
+  hashers.set(create, made);
+  const hasher = await made;
   hasher.init();
-  const reader = bytes.stream().getReader();
   try {
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done) break;
-      hasher.update(value);
-    }
+    await readInto(hasher, bytes.stream());
   } catch (cause) {
+    // The read that failed has kept it.
+    buffer = new ArrayBuffer(BUFFER_BYTES);
     throw unreadable(cause);
   }
   return btoa(String.fromCharCode(...hasher.digest("binary")));
+}
+
+const BUFFER_BYTES = 512 * 1024;
+/** Fewer bytes are not worth a turn of their own. */
+const LEAST_BYTES = 64 * 1024;
+
+let buffer = new ArrayBuffer(BUFFER_BYTES);
+
+/** Into the same memory again and again: chunks of their own pile up by the hundred megabytes before they are collected. */
+async function readInto(hasher: IHasher, stream: ReadableStream<Uint8Array<ArrayBuffer>>): Promise<void> {
+  const reader = byteReaderOf(stream);
+  for (let isDone = false; !isDone; ) {
+    const { done, value } = await (reader instanceof ReadableStreamDefaultReader
+      ? reader.read()
+      : reader.read(new Uint8Array(buffer), { min: LEAST_BYTES }));
+    isDone = done;
+    if (!value) continue;
+    // The last bytes come with "done".
+    hasher.update(value);
+    // It was handed over with the read, and comes back with it.
+    buffer = value.buffer;
+  }
+}
+
+/** Not every browser's files are streams of bytes; then the chunks are the browser's own. */
+function byteReaderOf(stream: ReadableStream<Uint8Array<ArrayBuffer>>) {
+  try {
+    return stream.getReader({ mode: "byob" });
+  } catch {
+    return stream.getReader();
+  }
 }
 
 /** Why a file's bytes can't be read. Browsers notice that a file on disk was written to, and refuse it from then on. */

@@ -114,5 +114,6 @@ async function sendOneGiB(demo: DemoProcess, { endpoint, bucket, credentials }: 
   expect(puts.page).toBe(0);
   expect(puts.worker).toBeGreaterThan(1);
   console.log(`renderer memory grew by ${Math.round(growth / MIB)} MiB at most`);
-  expect(growth).toBeLessThan(50 * MIB);
+  // Without digests it is about 38; every byte is read to be hashed.
+  expect(growth).toBeLessThan(64 * MIB);
 }
