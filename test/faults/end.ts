@@ -32,10 +32,11 @@ const LASTING = 3;
 const PATIENCE_MS = 75_000;
 
 /**
- * What becomes of an upload, as `nameEnd` names it, by what the page sees: its end, or, if that is `awaited`, its rest.
- * What comes to neither is named by its last states.
+ * What becomes of an upload, as `nameEnd` names it, by what the page sees: its end, or, if that is `awaited`, its rest; which
+ * names the fault of whichever part had one last, and so may take a while to be that. What comes to neither is named by
+ * its last states.
  */
-export function endOf(page: Page, id: string, awaited: End["state"]): Promise<string> {
+export function endOf(page: Page, id: string, awaited: End): Promise<string> {
   return page.evaluate(
     ({ id, awaited, LASTING, PATIENCE_MS }) =>
       new Promise<string>((resolve) => {
@@ -54,10 +55,10 @@ export function endOf(page: Page, id: string, awaited: End["state"]): Promise<st
           const name = [reason ? `${state}/${reason}` : state, ...(error ? [error.code] : [])].join(" ");
           if (history.at(-1) !== name) history.push(name);
           const isResting =
-            state === "waiting" && (reason !== "backoff" || (awaited === "waiting" && attempts >= LASTING));
+            state === "waiting" && (reason !== "backoff" || (name === awaited && attempts >= LASTING));
           if (state === "done" || state === "failed" || isResting) end(name);
         });
       }),
-    { id, awaited, LASTING, PATIENCE_MS },
+    { id, awaited: nameEnd(awaited), LASTING, PATIENCE_MS },
   );
 }

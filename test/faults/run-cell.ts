@@ -1,7 +1,7 @@
 import { vi } from "vitest";
 import { addRandomFiles } from "../browser/browser-bed.ts";
 import { partsSentTwice } from "../support/sent-once.ts";
-import { endOf, nameEnd } from "./end.ts";
+import { done, endOf, nameEnd } from "./end.ts";
 import type { FaultBed } from "./fault-bed.ts";
 import { type Cell, nameCell } from "./matrix.ts";
 
@@ -29,7 +29,7 @@ export async function runCell(bed: FaultBed, cell: Cell, sizes: CellSizes): Prom
   const [added] = await addRandomFiles(page, [{ key, ...size }]);
   const { id, sha256 } = added as { id: string; sha256: string };
 
-  const end = await endOf(page, id, expected.state);
+  const end = await endOf(page, id, expected);
   if (end !== nameEnd(expected)) flaws.push(`ends ${end} instead of ${nameEnd(expected)}`);
   // What has failed is still tidied away, which is what some of them strike.
   const haveStruck = () => !faults.strikes().includes(0);
@@ -37,7 +37,7 @@ export async function runCell(bed: FaultBed, cell: Cell, sizes: CellSizes): Prom
   faults.lift();
   if (end.startsWith("waiting")) {
     if (end.startsWith("waiting/auth")) await bed.signIn();
-    const then = await endOf(page, id, "done");
+    const then = await endOf(page, id, done);
     if (then !== "done") flaws.push(`once the fault is lifted it ends ${then}`);
   }
 
