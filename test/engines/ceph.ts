@@ -26,9 +26,16 @@ export function isCephInstalled(): boolean {
 
 /**
  * A Ceph RADOS Gateway of its own on free ports, its data in memory. STS AssumeRole knows `arn:aws:iam:::role/uploader`;
- * with STS off the gateway says what is wrong with a signature instead of AccessDenied to all.
+ * with STS off the gateway says what is wrong with a signature instead of AccessDenied to all. The least bytes of a part
+ * but the last are S3's own, 5 MiB, unless it is told others.
  */
-export async function startCeph({ sts = true }: { sts?: boolean } = {}): Promise<S3Engine> {
+export async function startCeph({
+  sts = true,
+  minPartBytes,
+}: {
+  sts?: boolean;
+  minPartBytes?: number;
+} = {}): Promise<S3Engine> {
   const missing = COMMANDS.filter((command) => !isInPath(command));
   if (missing.length > 0) {
     throw new Error(
@@ -52,8 +59,9 @@ export async function startCeph({ sts = true }: { sts?: boolean } = {}): Promise
   const { accessKeyId: AK, secretAccessKey: SK } = credentials;
   try {
     const args = [dir, port, monitorV2, monitorV1].map(String);
+    const least = minPartBytes === undefined ? {} : { MIN_PART_BYTES: String(minPartBytes) };
     await promisify(execFile)(START, args, {
-      env: { ...process.env, AK, SK, STS: String(sts) },
+      env: { ...process.env, AK, SK, STS: String(sts), ...least },
       timeout: 120_000,
     });
   } catch (error) {

@@ -3,11 +3,7 @@ import { isCephInstalled, startCeph } from "../engines/ceph.ts";
 import type { S3Engine } from "../engines/engine.ts";
 import { type FaultBed, startFaultBed } from "./fault-bed.ts";
 import { type Cell, faultMatrix, nameCell } from "./matrix.ts";
-import { type CellSizes, runCell } from "./run-cell.ts";
-
-const MIB = 1024 * 1024;
-/** S3's own least part size. */
-const SIZES: CellSizes = { single: 5 * MIB, multipart: 10 * MIB + 1, part: 5 * MIB };
+import { runCell, SIZES } from "./run-cell.ts";
 
 let ceph: S3Engine | undefined;
 let bed: FaultBed | undefined;
@@ -22,11 +18,11 @@ function isMain({ method, line, request, times }: Cell): boolean {
 
 if (isCephInstalled() || process.env.CI !== undefined) {
   beforeAll(async () => {
-    ceph = await startCeph({ sts: false });
+    ceph = await startCeph({ sts: false, minPartBytes: SIZES.part });
     const { endpoint, region, accessKeyId, secretAccessKey } = ceph;
     const credentials = { accessKeyId, secretAccessKey };
     bed = await startFaultBed(
-      { s3: { endpoint, region, credentials, bucket: "faults" } },
+      { minPartBytes: SIZES.part, s3: { endpoint, region, credentials, bucket: "faults" } },
       // It may take its time over a part; one that is given up on too early is sent twice.
       { stallMs: 6_000 },
     );
@@ -37,7 +33,7 @@ if (isCephInstalled() || process.env.CI !== undefined) {
   });
   const run = (cell: Cell) => {
     test(nameCell(cell), async () => {
-      const { flaws } = await runCell(bed as FaultBed, cell, SIZES);
+      const { flaws } = await runCell(bed as FaultBed, cell);
       if (flaws.length > 0) throw new Error(flaws.join("; "));
     });
   };

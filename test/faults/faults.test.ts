@@ -1,11 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, test } from "vitest";
 import { type FaultBed, startFaultBed } from "./fault-bed.ts";
 import { type Cell, faultMatrix, nameCell } from "./matrix.ts";
-import { type CellSizes, type Outcome, runCell } from "./run-cell.ts";
+import { type Outcome, runCell, SIZES } from "./run-cell.ts";
 import { writeTable } from "./table.ts";
-
-const KIB = 1024;
-const SIZES: CellSizes = { single: 64 * KIB, multipart: 4 * 64 * KIB, part: 64 * KIB };
 
 let bed: FaultBed;
 let clockOffsetMs = 0;
@@ -34,7 +31,7 @@ afterAll(async () => {
 
 function run(cell: Cell): void {
   test(nameCell(cell), async () => {
-    const outcome = await runCell(bed, cell, SIZES);
+    const outcome = await runCell(bed, cell);
     outcomes.set(cell, outcome);
     if (outcome.flaws.length > 0) throw new Error(outcome.flaws.join("; "));
   });

@@ -5,13 +5,13 @@ import { done, endOf, nameEnd } from "./end.ts";
 import type { FaultBed } from "./fault-bed.ts";
 import { type Cell, nameCell } from "./matrix.ts";
 
-export interface CellSizes {
-  /** Bytes of a file that goes in one PUT. */
-  readonly single: number;
-  /** Bytes of one that goes in parts, and of each but the last of these. */
-  readonly multipart: number;
-  readonly part: number;
-}
+const KIB = 1024;
+
+/**
+ * Bytes of a file that goes in one PUT, of one that goes in parts, and of each of these but the last. Small: Chromium has
+ * memory for some 500 MiB of files made in a page, and keeps those of cells that are over for a while.
+ */
+export const SIZES = { single: 64 * KIB, multipart: 4 * 64 * KIB, part: 64 * KIB };
 
 /** What became of a cell. Each flaw is one sentence; there should be none. */
 export interface Outcome {
@@ -19,13 +19,13 @@ export interface Outcome {
   readonly flaws: readonly string[];
 }
 
-export async function runCell(bed: FaultBed, cell: Cell, sizes: CellSizes): Promise<Outcome> {
+export async function runCell(bed: FaultBed, cell: Cell): Promise<Outcome> {
   const { page } = bed;
   const { method, end: expected } = cell;
   const key = nameCell(cell);
   const flaws: string[] = [];
   const faults = bed.plan.arm(key, cell.faults);
-  const size = method === "single" ? { size: sizes.single } : { size: sizes.multipart, partSize: sizes.part };
+  const size = method === "single" ? { size: SIZES.single } : { size: SIZES.multipart, partSize: SIZES.part };
   const [added] = await addRandomFiles(page, [{ key, ...size }]);
   const { id, sha256 } = added as { id: string; sha256: string };
 

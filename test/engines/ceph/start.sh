@@ -9,6 +9,7 @@ D=${1:?$usage}; PORT=${2:?$usage}; MON2=${3:?$usage}; MON1=${4:?$usage}
 STORE=${STORE:-memstore}
 # With STS the gateway answers AccessDenied to every bad signature, whatever is wrong with it.
 STS=${STS:-true}
+MIN_PART_BYTES=${MIN_PART_BYTES:-5242880}
 AK=${AK:-demoaccesskey}; SK=${SK:-demosecretkey0123456789}
 rm -rf "$D"; mkdir -p "$D"/{mon.a,osd.0,run}
 FSID=$(cat /proc/sys/kernel/random/uuid)
@@ -56,6 +57,7 @@ osd_memory_target = 1073741824
 [client.rgw.a]
 rgw_frontends = beast endpoint=127.0.0.1:$PORT tcp_nodelay=1
 rgw_s3_auth_use_sts = $STS
+rgw_multipart_min_part_size = $MIN_PART_BYTES
 rgw_sts_key = 0123456789abcdef
 rgw_enable_apis = s3, sts, admin
 rgw_enable_usage_log = false
