@@ -27,7 +27,8 @@ const hashers = new Map<() => Promise<IHasher>, Promise<IHasher>>();
 /**
  * The digest of some bytes, read as a stream. One at a time, by one hasher: more of them would only take more memory.
  *
- * @throws {UploadError} `FILE_LOST`, `SOURCE_CHANGED` if they can't be read
+ * @throws {UploadError} `CHECKSUM_UNAVAILABLE`
+ * @throws {DOMException} if the bytes can't be read
  */
 export function digest(bytes: Blob, create: () => Promise<IHasher>): Promise<Checksum> {
   const turn = lastDigest.then(() => digestNow(bytes, create));
@@ -36,18 +37,25 @@ export function digest(bytes: Blob, create: () => Promise<IHasher>): Promise<Che
 }
 
 async function digestNow(bytes: Blob, create: () => Promise<IHasher>): Promise<Checksum> {
-  const made = hashers.get(create) ?? create();
-  hashers.set(create, made);
-  const hasher = await made;
+  const hasher = await hasherOf(create);
   hasher.init();
   try {
     await readInto(hasher, bytes.stream());
   } catch (cause) {
     // The read that failed has kept it.
     buffer = new ArrayBuffer(BUFFER_BYTES);
-    throw unreadable(cause);
+    throw cause;
   }
   return btoa(String.fromCharCode(...hasher.digest("binary")));
+}
+
+async function hasherOf(create: () => Promise<IHasher>): Promise<IHasher> {
+  const made = hashers.get(create) ?? create();
+  hashers.set(create, made);
+  return made.catch((cause: unknown) => {
+    hashers.delete(create);
+    throw new UploadError("CHECKSUM_UNAVAILABLE", "WebAssembly", { cause });
+  });
 }
 
 const BUFFER_BYTES = 512 * 1024;
@@ -79,12 +87,6 @@ function byteReaderOf(stream: ReadableStream<Uint8Array<ArrayBuffer>>) {
   } catch {
     return stream.getReader();
   }
-}
-
-/** Why a file's bytes can't be read. Browsers notice that a file on disk was written to, and refuse it from then on. */
-export function unreadable(cause: unknown): UploadError {
-  const isChanged = cause instanceof DOMException && cause.name === "NotReadableError";
-  return new UploadError(isChanged ? "SOURCE_CHANGED" : "FILE_LOST", undefined, { cause });
 }
 
 /** As S3 writes MD5 in ETags. */

@@ -5,7 +5,7 @@ import { partRange } from "../src/core/plan-parts.ts";
 import { putTimeoutMs } from "../src/core/retry.ts";
 import { type PartReceipt, StorageFault, type UploadStorage } from "../src/core/storage.ts";
 import type { Uploading } from "../src/core/upload.ts";
-import { type ChecksumAlgorithm, digest, hexOf, unreadable } from "./checksums.ts";
+import { type ChecksumAlgorithm, digest, hexOf } from "./checksums.ts";
 import { Signatures } from "./signatures.ts";
 import { type PutAnswer, putPart } from "./transport.ts";
 
@@ -49,7 +49,7 @@ export class PartDelivery {
    * @param partSpeed bytes per second of parts before it, or null
    * @param upcoming the parts after it
    * @throws {StorageFault} of the app's server
-   * @throws {UploadError} `FILE_LOST`, `SOURCE_CHANGED`
+   * @throws {UploadError} `FILE_LOST`, `SOURCE_CHANGED`, `CHECKSUM_UNAVAILABLE`
    */
   async send(partNumber: number, partSpeed: number | null, upcoming: () => number[]): Promise<Delivery> {
     const { algorithm, claim, signal, stallMs } = this.#options;
@@ -81,13 +81,13 @@ export class PartDelivery {
   /**
    * Of the bytes that the device holds; null for the kind `none`.
    *
-   * @throws {UploadError} `FILE_LOST`, `SOURCE_CHANGED`
+   * @throws {UploadError} `FILE_LOST`, `SOURCE_CHANGED`, `CHECKSUM_UNAVAILABLE`
    */
   async digestOf(partNumber: number): Promise<Checksum | null> {
     const { create } = this.#options.algorithm;
     if (!create) return null;
     const checksum = await digest(this.#bytesOf(partNumber), create).catch((cause: unknown) => {
-      throw this.#fileError(cause);
+      throw cause instanceof UploadError ? cause : this.#fileError(cause);
     });
     // S3 got other bytes than were hashed. If they hash to something else now, it was the file that changed in between.
     const before = this.#damaged.get(partNumber);
@@ -124,11 +124,16 @@ export class PartDelivery {
     return this.#options.bytes.slice(start, end);
   }
 
-  /** Our own copy never changes; if it can't be read, the browser has cleared it away. */
+  /**
+   * Browsers notice that a file on disk was written to, and refuse it from then on. Our own copy never changes; if it can't
+   * be read, the browser has cleared it away.
+   */
   #fileError(cause: unknown): UploadError {
-    if (this.#options.record.durability === "stored")
-      return new UploadError("FILE_LOST", undefined, { cause });
-    return unreadable(cause);
+    const isChanged =
+      this.#options.record.durability !== "stored" &&
+      cause instanceof DOMException &&
+      cause.name === "NotReadableError";
+    return new UploadError(isChanged ? "SOURCE_CHANGED" : "FILE_LOST", undefined, { cause });
   }
 }
 

@@ -51,7 +51,7 @@ const MESSAGES: Readonly<Record<UploadErrorCode, string>> = {
   STORAGE_UNREACHABLE:
     "The upload server answers, but the storage can't be reached or refuses without saying so. Check the bucket's CORS rules, and whether this network lets requests to it pass. It is tried again.",
   CHECKSUM_UNAVAILABLE:
-    "This worker does not know the checksum that the upload was begun with. Serve it with that one until no such upload is left.",
+    "This worker can't make the checksum that the upload was begun with. It must be served with that one until no such upload is left, and its Content Security Policy must have 'wasm-unsafe-eval'.",
   INTERNAL: "Something unexpected went wrong inside the uploader. It is tried again; please report it.",
   NETWORK: "The network can't be reached at the moment. It is tried again.",
 };

@@ -1,4 +1,6 @@
-import { afterEach, describe, expect, test } from "vitest";
+import { createServer, request } from "node:http";
+import type { AddressInfo } from "node:net";
+import { afterEach, describe, expect, onTestFinished, test } from "vitest";
 import { partsSentTwice } from "../support/sent-once.ts";
 import { addRandomFiles, type BrowserBed, finished, startBrowserBed, workerStopper } from "./browser-bed.ts";
 
@@ -40,4 +42,32 @@ describe.each([
     expect(puts.length).toBeGreaterThan(79);
     if (header) expect(puts.filter(({ headers }) => !headers[header])).toEqual([]);
   });
+});
+
+test("a policy that forbids WebAssembly is named, and not taken for a lost file", async () => {
+  const strict = createServer((incoming, outgoing) => {
+    const { url = "/", method, headers } = incoming;
+    const onward = request(new URL(url, target), { method, headers }, (answer) => {
+      const policy = url.startsWith("/sw.js") ? { "content-security-policy": "script-src 'self'" } : {};
+      outgoing.writeHead(answer.statusCode ?? 502, { ...answer.headers, ...policy });
+      answer.pipe(outgoing);
+    });
+    incoming.pipe(onward);
+  });
+  onTestFinished(() => void strict.close());
+  let target = "";
+  const started = await startBrowserBed({
+    async through(line, url) {
+      if (line !== "control") return url;
+      target = url;
+      await new Promise<void>((resolve) => strict.listen(0, "localhost", resolve));
+      return `http://localhost:${(strict.address() as AddressInfo).port}`;
+    },
+  });
+  bed = started;
+  const page = await started.openPage();
+  const [added] = await addRandomFiles(page, [{ key: "strict", size: 100 * KIB }]);
+  await page.waitForFunction((id) => uploads.get(id)?.state === "failed", added?.id as string);
+  const error = await page.evaluate((id) => uploads.get(id)?.error?.code, added?.id as string);
+  expect(error).toBe("CHECKSUM_UNAVAILABLE");
 });
