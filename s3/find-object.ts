@@ -43,7 +43,7 @@ export async function findObject(client: S3Client, bucket: string, claims: Uploa
     if (isNotFound(error)) return { state: "absent" };
     // The answer has no body that would say so, but the SDK has learned by its date that the clocks differ.
     if (isClockNews(client, offsetMs))
-      throw new StorageFault("busy", "SERVER_ERROR", {
+      throw new StorageFault("transient", "SERVER_ERROR", {
         detail: "the clocks differ",
         cause: toStorageFault(error).cause,
       });

@@ -51,7 +51,8 @@ export function createHeaderSigner(client: S3Client, bucket: string): Signer {
 async function credentialMs(client: S3Client): Promise<number> {
   const { expiration } = await client.config.credentials();
   const left = (expiration?.getTime() ?? Number.POSITIVE_INFINITY) - Date.now();
-  if (left <= 0) throw new StorageFault("busy", "SERVER_ERROR", { detail: "the credentials have expired" });
+  if (left <= 0)
+    throw new StorageFault("transient", "SERVER_ERROR", { detail: "the credentials have expired" });
   return left;
 }
 
@@ -76,7 +77,7 @@ async function signedRequest(client: S3Client, anyCommand: Command): Promise<Req
     { step: "finalizeRequest", priority: "low", name: "backhaulSignedRequest" },
   );
   await client.send(command);
-  if (!signed) throw new StorageFault("busy", "INTERNAL", { detail: "the SDK has signed nothing" });
+  if (!signed) throw new StorageFault("transient", "INTERNAL", { detail: "the SDK has signed nothing" });
   const { protocol, hostname, port, path, query, headers } = signed;
   const url = new URL(`${protocol}//${hostname}${port === undefined ? "" : `:${port}`}${path}`);
   url.search = String(new URLSearchParams(query));

@@ -46,7 +46,7 @@ export async function openMultipartUpload(
       await abortLostTries(startedAt - triedForMs, null);
     } catch (error) {
       const fault = toStorageFault(error);
-      if (fault.kind !== "hopeless") throw fault;
+      if (fault.kind !== "permanent") throw fault;
       onLeftOpen(fault);
     }
   }

@@ -1,6 +1,6 @@
 import { StorageFault } from "../src/core/storage.ts";
 
-/** @throws {StorageFault} busy, `STORAGE_RESPONSE_INVALID` */
+/** @throws {StorageFault} transient, `STORAGE_RESPONSE_INVALID` */
 export function required<T>(value: T | undefined, what: string): T {
   if (value === undefined) throw invalidAnswer(`it has no ${what}`);
   return value;
@@ -8,7 +8,7 @@ export function required<T>(value: T | undefined, what: string): T {
 
 /** Whatever stood between may be gone at the next try. */
 export function invalidAnswer(detail: string): StorageFault {
-  return new StorageFault("busy", "STORAGE_RESPONSE_INVALID", { detail });
+  return new StorageFault("transient", "STORAGE_RESPONSE_INVALID", { detail });
 }
 
 /** Some engines quote ETags, some don't. */

@@ -26,7 +26,7 @@ export class S3Failure extends Error {
 export function toStorageFault(error: unknown): StorageFault {
   if (error instanceof StorageFault) return error;
   if (error instanceof UploadError)
-    return new StorageFault("hopeless", error.code, { detail: error.detail, cause: error });
+    return new StorageFault("permanent", error.code, { detail: error.detail, cause: error });
   const cause = toS3Failure(error);
   const [kind, code] = classify(cause);
   const retryAfterMs = retryAfterOf(error);
@@ -103,12 +103,12 @@ const HOPELESS: Readonly<Record<string, UploadErrorCode>> = {
 
 function classify({ code, status }: S3Failure): readonly [FaultKind, UploadErrorCode] {
   if (status === null && !isOwnTrouble(code)) return ["network", "SERVER_ERROR"];
-  if (BUSY.has(code) || MISCONFIGURED.has(code)) return ["busy", "SERVER_ERROR"];
+  if (BUSY.has(code) || MISCONFIGURED.has(code)) return ["transient", "SERVER_ERROR"];
   // Below 400: a redirect to another region (the operator's to mend), or a success that could not be read.
   if (status === null || status < 400 || status >= 500 || status === 408 || status === 429)
-    return ["busy", "SERVER_ERROR"];
+    return ["transient", "SERVER_ERROR"];
   if (isNoSuchCode(code)) return ["gone", "UPLOAD_GONE"];
-  return ["hopeless", HOPELESS[code] ?? "FORBIDDEN"];
+  return ["permanent", HOPELESS[code] ?? "FORBIDDEN"];
 }
 
 function isNoSuchCode(code: string): boolean {

@@ -4,7 +4,7 @@ import {
   ListPartsCommand,
 } from "@aws-sdk/client-s3";
 import { type ChecksumKind, isSigned } from "../src/core/checksum.ts";
-import { countParts, type PartPlan } from "../src/core/plan-parts.ts";
+import { countParts, type PartPlan } from "../src/core/part-plan.ts";
 import {
   type PartReceipt,
   type PartToSign,
@@ -28,7 +28,7 @@ export interface S3Uploads {
   /** `openMultipartUpload` */
   open(intent: Omit<OpenIntent, "bucket">, onLeftOpen: (error: StorageFault) => void): Promise<string>;
   /**
-   * @throws {StorageFault} hopeless, `REQUEST_INVALID`, for a part number that the upload does not have, and for a checksum
+   * @throws {StorageFault} permanent, `REQUEST_INVALID`, for a part number that the upload does not have, and for a checksum
    *   that is missing, none of the upload's kind, or not to be signed
    */
   sign(claims: UploadClaims, parts: readonly PartToSign[]): Promise<readonly SignedPart[]>;
@@ -38,7 +38,7 @@ export interface S3Uploads {
    * @throws {StorageFault} gone, for a multipart upload that is not open: aborted, or completed
    */
   parts(claims: UploadClaims, after: number): Promise<UploadedPartsPage>;
-  /** @throws {StorageFault} parts; gone; hopeless, `VERIFICATION_FAILED`; busy */
+  /** @throws {StorageFault} partsMismatch; gone; permanent, `VERIFICATION_FAILED`; transient */
   complete(claims: UploadClaims, receipts: readonly PartReceipt[]): Promise<StoredObject>;
   /** Drops a multipart upload. An object that is there already stays, and so does one that a single PUT may have made. */
   abort(claims: UploadClaims): Promise<void>;
@@ -132,7 +132,7 @@ export function createS3Uploads(
     }
     const found = await find(claims);
     if (found.state === "absent")
-      throw new StorageFault("busy", "SERVER_ERROR", { detail: "the object can't be seen yet" });
+      throw new StorageFault("transient", "SERVER_ERROR", { detail: "the object can't be seen yet" });
     return verified(claims, receipts, found);
   }
 
@@ -213,10 +213,10 @@ export function createS3Uploads(
 }
 
 function notAsSent(detail: string): StorageFault {
-  return new StorageFault("hopeless", "VERIFICATION_FAILED", { detail });
+  return new StorageFault("permanent", "VERIFICATION_FAILED", { detail });
 }
 
-/** @throws {StorageFault} hopeless, `REQUEST_INVALID` */
+/** @throws {StorageFault} permanent, `REQUEST_INVALID` */
 function checkToSign(kind: ChecksumKind, { partNumber, checksum }: PartToSign): void {
   const isRight = isSigned(kind) ? checksum !== null && isChecksumOf(kind, checksum) : checksum === null;
   if (isRight) return;
@@ -226,7 +226,7 @@ function checkToSign(kind: ChecksumKind, { partNumber, checksum }: PartToSign): 
 }
 
 function invalidRequest(detail: string): StorageFault {
-  return new StorageFault("hopeless", "REQUEST_INVALID", { detail });
+  return new StorageFault("permanent", "REQUEST_INVALID", { detail });
 }
 
 export function planOf(claims: UploadClaims): PartPlan {
@@ -252,7 +252,7 @@ function inOrder(claims: UploadClaims, receipts: readonly PartReceipt[]): readon
 
 function mismatch(detail: string, cause?: unknown): StorageFault {
   const known = cause === undefined ? {} : { cause: toStorageFault(cause).cause };
-  return new StorageFault("parts", "PARTS_MISMATCH", { detail, ...known });
+  return new StorageFault("partsMismatch", "PARTS_MISMATCH", { detail, ...known });
 }
 
 async function settle<T>(work: Promise<T>): Promise<T> {

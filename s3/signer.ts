@@ -9,7 +9,7 @@ import {
 } from "@aws-sdk/client-s3";
 import { getSignedUrl } from "@aws-sdk/s3-request-presigner";
 import { type Checksum, type ChecksumKind, isSigned } from "../src/core/checksum.ts";
-import { type PartPlan, partBytes } from "../src/core/plan-parts.ts";
+import { type PartPlan, partBytes } from "../src/core/part-plan.ts";
 import { type PartToSign, type SignedPart, StorageFault } from "../src/core/storage.ts";
 import { checksumField, headerOf } from "./checksums.ts";
 import type { MultipartClaims, SingleClaims } from "./claims.ts";
@@ -163,6 +163,6 @@ async function credentialSeconds(client: S3Client, now: number): Promise<number>
   if (expiration === undefined) return Number.POSITIVE_INFINITY;
   const seconds = Math.floor((expiration.getTime() - now) / 1_000);
   if (seconds < 1)
-    throw new StorageFault("busy", "SERVER_ERROR", { detail: "the server's credentials have expired" });
+    throw new StorageFault("transient", "SERVER_ERROR", { detail: "the server's credentials have expired" });
   return seconds;
 }

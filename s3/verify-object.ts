@@ -1,7 +1,7 @@
 import { crc32, md5, sha256 } from "hash-wasm";
 import type { Checksum, ChecksumKind } from "../src/core/checksum.ts";
 import { combineCrc64 } from "../src/core/crc64-combine.ts";
-import { type PartPlan, partBytes } from "../src/core/plan-parts.ts";
+import { type PartPlan, partBytes } from "../src/core/part-plan.ts";
 import type { PartReceipt } from "../src/core/storage.ts";
 import { bytesOf, bytesOfHex, checksumOf, hexOf } from "./checksums.ts";
 import type { UploadClaims } from "./claims.ts";

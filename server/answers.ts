@@ -22,7 +22,7 @@ export function answerBrokenRun({ fault, parts, isIdle }: RunBroken): Response {
   // Nobody waits for the rest of its body.
   if (isIdle) headers.set("connection", "close");
   // As a gateway: it was not this server that was busy.
-  const status = isIdle ? 408 : fault.kind === "busy" ? 502 : statusOf(fault);
+  const status = isIdle ? 408 : fault.kind === "transient" ? 502 : statusOf(fault);
   const body = { ...faultBody(fault), parts: [...parts] } satisfies ErrorAnswer & RelayAnswer;
   return Response.json(body, { status, headers });
 }
@@ -44,8 +44,8 @@ function headersOf({ retryAfterMs }: StorageFault): Headers {
 export function answerRefused({ status, detail, headers }: RequestRefused): Response {
   const body =
     status === 408
-      ? errorBody("busy", { code: "SERVER_ERROR", detail })
-      : errorBody("hopeless", { code: "REQUEST_INVALID", detail });
+      ? errorBody("transient", { code: "SERVER_ERROR", detail })
+      : errorBody("permanent", { code: "REQUEST_INVALID", detail });
   return Response.json(body, { status, headers: { ...HEADERS, ...headers } });
 }
 
@@ -59,15 +59,15 @@ function statusOf({ kind, code }: StorageFault): number {
   switch (kind) {
     case "network":
       return 502;
-    case "busy":
+    case "transient":
       return code === "RATE_LIMITED" ? 429 : 503;
     case "unauthorized":
       return 401;
     case "gone":
       return 410;
-    case "parts":
+    case "partsMismatch":
       return 409;
-    case "hopeless":
+    case "permanent":
       switch (code) {
         case "TOKEN_INVALID":
         case "TOKEN_EXPIRED":

@@ -61,19 +61,19 @@ export async function permit(
   try {
     answer = await authorize(request, intent);
   } catch (cause) {
-    throw new StorageFault("busy", "SERVER_ERROR", { cause });
+    throw new StorageFault("transient", "SERVER_ERROR", { cause });
   }
   if (isResponse(answer)) throw refusal(answer);
   const { key, owner = "" } = answer;
   // An owner that is a number, say, would come back from the token as nobody's.
   if (typeof key !== "string" || typeof owner !== "string" || owner.length > MAX_OWNER_LENGTH)
-    throw new StorageFault("busy", "SERVER_ERROR", {
+    throw new StorageFault("transient", "SERVER_ERROR", {
       cause: new TypeError(
         `authorize should return a key and an owner that are text, the owner of at most ${MAX_OWNER_LENGTH} characters`,
       ),
     });
   if (intent.operation !== "begin" && (answer.key !== intent.key || answer.owner !== intent.owner))
-    throw new StorageFault("hopeless", "FORBIDDEN", { detail: "the upload belongs to someone else" });
+    throw new StorageFault("permanent", "FORBIDDEN", { detail: "the upload belongs to someone else" });
   return answer;
 }
 
@@ -85,10 +85,10 @@ function isResponse(answer: UploadPermit | Response): answer is Response {
 function refusal(response: Response): StorageFault {
   const { status } = response;
   if (status === 401) return new StorageFault("unauthorized", "UNAUTHORIZED");
-  if (status === 413) return new StorageFault("hopeless", "FILE_TOO_LARGE");
-  if (status === 415) return new StorageFault("hopeless", "FILE_TYPE_REFUSED");
-  if (status !== 429 && status < 500) return new StorageFault("hopeless", "FORBIDDEN");
+  if (status === 413) return new StorageFault("permanent", "FILE_TOO_LARGE");
+  if (status === 415) return new StorageFault("permanent", "FILE_TYPE_REFUSED");
+  if (status !== 429 && status < 500) return new StorageFault("permanent", "FORBIDDEN");
   const seconds = Number(response.headers.get("retry-after"));
   const code = status === 429 ? "RATE_LIMITED" : "SERVER_ERROR";
-  return new StorageFault("busy", code, seconds > 0 ? { retryAfterMs: seconds * 1_000 } : {});
+  return new StorageFault("transient", code, seconds > 0 ? { retryAfterMs: seconds * 1_000 } : {});
 }

@@ -11,7 +11,7 @@ interface Minute {
  * Counts what each owner begins, in minutes that start with the first of it.
  *
  * @param now milliseconds of a clock that never goes back
- * @throws {StorageFault} busy, `RATE_LIMITED`, for one too many
+ * @throws {StorageFault} transient, `RATE_LIMITED`, for one too many
  */
 export type BeginCounter = (owner: string | null, now: number) => void;
 
@@ -34,7 +34,7 @@ export function createBeginCounter(perMinute: number): BeginCounter {
       return;
     }
     if (minute.begun >= perMinute)
-      throw new StorageFault("busy", "RATE_LIMITED", {
+      throw new StorageFault("transient", "RATE_LIMITED", {
         detail: `${perMinute} a minute may begin`,
         retryAfterMs: minute.endsAt - now,
       });

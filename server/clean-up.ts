@@ -136,10 +136,10 @@ async function* listOpen(
   }
 }
 
-async function forEach<T>(items: readonly T[], atOnce: number, work: (item: T) => Promise<void>) {
+async function forEach<T>(items: readonly T[], isImmediate: number, work: (item: T) => Promise<void>) {
   const rest = items.values();
   const take = async () => {
     for (const item of rest) await work(item);
   };
-  await Promise.all(Array.from({ length: atOnce }, take));
+  await Promise.all(Array.from({ length: isImmediate }, take));
 }

@@ -15,7 +15,7 @@ import {
 } from "../src/core/http-api.ts";
 import { S3_LIMITS, type StorageLimits } from "../src/core/limits.ts";
 import { checkObjectKey } from "../src/core/object-key.ts";
-import { checkSize, planParts } from "../src/core/plan-parts.ts";
+import { checkSize, planParts } from "../src/core/part-plan.ts";
 import { type BeginAnswer, type BeginIntent, StorageFault } from "../src/core/storage.ts";
 import { answer, answerBrokenRun, answerFault, answerRefused } from "./answers.ts";
 import { type Authorize, permit } from "./authorize.ts";
@@ -219,7 +219,7 @@ export function createUploadHandler(options: UploadHandlerOptions): UploadHandle
     const { key, size, owner } = claims;
     trail.key = key;
     trail.owner = owner;
-    if (claims.bucket !== bucket) throw new StorageFault("hopeless", "TOKEN_INVALID");
+    if (claims.bucket !== bucket) throw new StorageFault("permanent", "TOKEN_INVALID");
     await permit(authorize, request, { operation, key, size, ...(owner !== null && { owner }) });
     return claims;
   }

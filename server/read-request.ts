@@ -1,6 +1,6 @@
 import * as v from "valibot";
 import { OPERATIONS, type Operation, relayQuery } from "../src/core/http-api.ts";
-import type { Run } from "../src/core/plan-runs.ts";
+import type { PartRange } from "../src/core/part-ranges.ts";
 import { isEnded, RELAY_TOKEN_HEADER } from "../src/core/relay-url.ts";
 
 // At 16 KiB/s, slower than which no link is waited for, the largest body takes as long. `http.Server` has a limit too,
@@ -74,7 +74,7 @@ export function readRelayHead({ url, headers }: Request): RelayHead {
 }
 
 export interface RelayHead {
-  readonly run: Run;
+  readonly run: PartRange;
   readonly token: string;
   /** Bytes. */
   readonly contentLength: number;

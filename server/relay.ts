@@ -7,8 +7,8 @@ import { toStorageFault } from "../s3/s3-faults.ts";
 import { planOf } from "../s3/s3-uploads.ts";
 import { bareClient, objectInput, partInput } from "../s3/signer.ts";
 import { isSigned } from "../src/core/checksum.ts";
-import { type PartPlan, partBytes } from "../src/core/plan-parts.ts";
-import { partsOf, runBytes } from "../src/core/plan-runs.ts";
+import { type PartPlan, partBytes } from "../src/core/part-plan.ts";
+import { partNumbersOf, partRangeBytes } from "../src/core/part-ranges.ts";
 import { type PartReceipt, StorageFault } from "../src/core/storage.ts";
 import { type RelayHead, RequestRefused } from "./read-request.ts";
 import { clientGone, type PartBody, type RunBody, runBody } from "./run-body.ts";
@@ -79,7 +79,7 @@ export function createRelay({ client: appsClient, bucket, idleSeconds }: RelayOp
       if (request.signal.aborted) onGone();
 
       try {
-        for (const partNumber of partsOf(head.run)) {
+        for (const partNumber of partNumbersOf(head.run)) {
           sending = new AbortController();
           const part = body.part(partBytes(plan, partNumber));
           try {
@@ -89,7 +89,7 @@ export function createRelay({ client: appsClient, bucket, idleSeconds }: RelayOp
             const fault = toStorageFault(error);
             faults.push(fault);
             // The other parts would fare the same.
-            if (fault.kind === "gone" || fault.kind === "hopeless") throw fault;
+            if (fault.kind === "gone" || fault.kind === "permanent") throw fault;
             await part.skip();
           }
         }
@@ -156,21 +156,21 @@ export function createRelay({ client: appsClient, bucket, idleSeconds }: RelayOp
 /** @throws {StorageFault | RequestRefused} */
 function checkHead(claims: UploadClaims, plan: PartPlan, { run, contentLength }: RelayHead): void {
   if (run.uploadId !== claims.uploadId)
-    throw new StorageFault("hopeless", "TOKEN_INVALID", { detail: "it is another upload's" });
+    throw new StorageFault("permanent", "TOKEN_INVALID", { detail: "it is another upload's" });
   const { first, count } = run;
   if (first + count - 1 > plan.partCount)
     throw new RequestRefused(
       400,
       `parts ${first} to ${first + count - 1} of an upload of ${plan.partCount} parts`,
     );
-  const expected = runBytes(plan, first, count);
+  const expected = partRangeBytes(plan, first, count);
   if (contentLength !== expected)
     throw new RequestRefused(400, `${contentLength} bytes, while these parts have ${expected}`);
 }
 
 function takeBody(request: Request, bytes: number, onMove: () => void): RunBody {
   if (request.bodyUsed || request.body?.locked || (request.body === null && bytes > 0))
-    throw new StorageFault("busy", "SERVER_ERROR", {
+    throw new StorageFault("transient", "SERVER_ERROR", {
       cause: new TypeError("the body was read before it came here: by authorize, or by a parser"),
     });
   return runBody(request.body, onMove);

@@ -56,16 +56,16 @@ export function requireRules({ maxBytes, types, keys, beginsPerMinute }: UploadR
     throw new TypeError(`beginsPerMinute is ${beginsPerMinute}: give a whole number from 1`);
 }
 
-/** @throws {StorageFault} hopeless: `FILE_TOO_LARGE`, `FILE_TYPE_REFUSED`, `FORBIDDEN` */
+/** @throws {StorageFault} permanent: `FILE_TOO_LARGE`, `FILE_TYPE_REFUSED`, `FORBIDDEN` */
 export function checkRules({ maxBytes, types, keys }: UploadRules, { key, size, type }: Candidate): void {
   if (maxBytes !== undefined && size > maxBytes)
-    throw new StorageFault("hopeless", "FILE_TOO_LARGE", {
+    throw new StorageFault("permanent", "FILE_TOO_LARGE", {
       detail: `${size} bytes, while ${maxBytes} are allowed`,
     });
   if (types !== undefined && !types.some((pattern) => matchesMediaType(type, pattern)))
-    throw new StorageFault("hopeless", "FILE_TYPE_REFUSED", { detail: `allowed are ${types.join(", ")}` });
+    throw new StorageFault("permanent", "FILE_TYPE_REFUSED", { detail: `allowed are ${types.join(", ")}` });
   if (keys !== undefined && !isWhollyMatched(key, keys))
-    throw new StorageFault("hopeless", "FORBIDDEN", { detail: "no object may have this key" });
+    throw new StorageFault("permanent", "FORBIDDEN", { detail: "no object may have this key" });
 }
 
 /** The whole key, as with HTML's `pattern`: a forgotten "^" or "$" would let everything through. */

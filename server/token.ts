@@ -13,7 +13,7 @@ export interface TokenSeal {
   seal(claims: UploadClaims): Promise<string>;
   /**
    * @param now milliseconds since the epoch
-   * @throws {StorageFault} hopeless: `TOKEN_INVALID`, `TOKEN_EXPIRED`
+   * @throws {StorageFault} permanent: `TOKEN_INVALID`, `TOKEN_EXPIRED`
    */
   open(token: string, now: number): Promise<UploadClaims>;
 }
@@ -56,7 +56,7 @@ export function createTokenSeal(secrets: string | readonly string[]): TokenSeal 
       const text = new TextEncoder().encode(`${version}.${payload}`);
       if (signature === null || !(await isSignedByOne(await keys(), signature, text))) throw invalid();
       const claims = parseClaims(payload);
-      if (now >= claims.expiresAt) throw new StorageFault("hopeless", "TOKEN_EXPIRED");
+      if (now >= claims.expiresAt) throw new StorageFault("permanent", "TOKEN_EXPIRED");
       return claims;
     },
   };
@@ -96,7 +96,7 @@ function parseClaims(payload: string): UploadClaims {
 }
 
 function invalid(): StorageFault {
-  return new StorageFault("hopeless", "TOKEN_INVALID");
+  return new StorageFault("permanent", "TOKEN_INVALID");
 }
 
 function toBase64Url(bytes: Uint8Array): string {

@@ -1,10 +1,10 @@
-export { type ConnectOptions, connectUploads } from "./connect.ts";
 export { isUploadError, UploadError, type UploadErrorCode, type UploadErrorWire } from "./core/errors.ts";
-export type { AddOptions, LaneWish, When } from "./core/options.ts";
+export type { AddOptions, Conditions, LaneOption } from "./core/options.ts";
 export type { Lane, UploadSnapshot } from "./core/snapshot.ts";
+export type { Durability, PauseReason, UploadState, WaitingReason } from "./core/states.ts";
 export type { StoredObject } from "./core/storage.ts";
 export type { TraceEvent } from "./core/trace.ts";
-export type { Durability, PauseReason, UploadState, WaitingReason } from "./core/upload.ts";
-export type { Guarantees, Survival } from "./guarantees.ts";
-export type { ListListener } from "./upload-list.ts";
-export type { Uploads } from "./uploads.ts";
+export { type ConnectOptions, connectUploads } from "./page/connect.ts";
+export type { Guarantees, Survival } from "./page/guarantees.ts";
+export type { ListListener } from "./page/upload-list.ts";
+export type { Uploads } from "./page/uploads.ts";

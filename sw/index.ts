@@ -1,19 +1,17 @@
 import { expose } from "comlink";
 import { clientsClaim } from "workbox-core";
 import { S3_LIMITS, type StorageLimits } from "../src/core/limits.ts";
-import type { EngineOptions } from "../src/core/options.ts";
-import type { PartSizing } from "../src/core/part-size.ts";
-import type { RetryPolicy } from "../src/core/retry.ts";
+import type { EngineOptions, PartSizing, RetryPolicy } from "../src/core/options.ts";
 import type { UploadStorage } from "../src/core/storage.ts";
 import type { Trace, TraceEvent } from "../src/core/trace.ts";
-import { PROTOCOL_VERSION, type ScopedName } from "../src/protocol.ts";
-import { createWorkerApi, type Uploader } from "./api.ts";
-import { startEngine } from "./engine.ts";
-import { hasKeeper, hasPages, openBrowserLane } from "./hand-over.ts";
-import { openIdbStore } from "./idb-store.ts";
-import { keepAlive, tellPages } from "./keepalive.ts";
-import { Lifecycle } from "./lifecycle.ts";
-import { createMessageHandler } from "./messages.ts";
+import { PROTOCOL_VERSION, type ScopedName } from "../src/protocol/protocol.ts";
+import { openIdbDatabase } from "./database/idb-database.ts";
+import { startEngine } from "./engine/engine.ts";
+import { hasKeeper, hasPages, openBrowserLane } from "./engine/hand-over.ts";
+import { createWorkerApi, type Uploader } from "./pages/api.ts";
+import { keepAlive, tellPages } from "./pages/keep-alive.ts";
+import { Lifecycle } from "./pages/lifecycle.ts";
+import { createMessageHandler } from "./pages/messages.ts";
 import { checkOptions, type GivenOptions } from "./worker-options.ts";
 
 export {
@@ -23,8 +21,8 @@ export {
   md5,
   noChecksum,
   sha256,
-} from "./checksums.ts";
-export { type HttpStorageOptions, httpStorage } from "./http-storage.ts";
+} from "./parts/checksums.ts";
+export { type HttpStorageOptions, httpStorage } from "./storage/http-storage.ts";
 export type { EngineOptions, PartSizing, RetryPolicy, StorageLimits, Trace, TraceEvent, UploadStorage };
 
 declare const self: ServiceWorkerGlobalScope;
@@ -56,7 +54,7 @@ export function serveUploads({ storage, limits, claimClients = true, ...rest }: 
   const lifecycle = new Lifecycle();
   let starting: Promise<Uploader> | undefined;
   const start = async (): Promise<Uploader> => {
-    const engine = await startEngine(await openIdbStore(name), storage, options, name);
+    const engine = await startEngine(await openIdbDatabase(name), storage, options, name);
     // Nobody's files travel under somebody else's name.
     engine.roster.onOwner = () => storage.setAuth?.({});
     return { engine, lane: await openBrowserLane(engine, lifecycle, name) };
@@ -86,12 +84,12 @@ export function serveUploads({ storage, limits, claimClients = true, ...rest }: 
   keepAlive(() => isBusy());
   const onMessage = createMessageHandler(
     (endpoint) => expose(api, endpoint),
-    async ({ fetchId, runs, isWish }, clientId) => {
+    async ({ fetchId, runs, isImmediate }, clientId) => {
       const { engine, lane } = await uploader();
       await engine.lent.doubtRuns(runs);
       await lane.follow(fetchId);
       // Another page, or the same after a reload, may have asked for it back before it was there.
-      if (!isWish && (await hasKeeper(name, clientId))) await lane.takeBack();
+      if (!isImmediate && (await hasKeeper(name, clientId))) await lane.takeBack();
     },
   );
   self.addEventListener("message", (event) => {

@@ -1,9 +1,8 @@
 import * as v from "valibot";
 import { UploadError } from "../src/core/errors.ts";
-import { ENGINE_DEFAULTS, type EngineOptions } from "../src/core/options.ts";
-import { RETRY_POLICY, type RetryPolicy } from "../src/core/retry.ts";
+import { ENGINE_DEFAULTS, type EngineOptions, RETRY_POLICY, type RetryPolicy } from "../src/core/options.ts";
 import type { Trace } from "../src/core/trace.ts";
-import { type ChecksumAlgorithm, md5 } from "./checksums.ts";
+import { type ChecksumAlgorithm, md5 } from "./parts/checksums.ts";
 
 export interface WorkerOptions extends EngineOptions {
   /**
@@ -29,14 +28,14 @@ const wait = whole(1, LONGEST_WAIT_MS);
 const schema = v.object({
   parallelParts: whole(1, 64),
   parallelPartsPerUpload: whole(1, 64),
-  singlePutBytes: whole(0),
+  multipartThresholdBytes: whole(0),
   partSize: v.variant("strategy", [
     v.object({ strategy: v.literal("fixed"), bytes: whole(1) }),
     v.object({ strategy: v.literal("bySize") }),
     v.object({ strategy: v.literal("adaptive"), seconds: v.optional(whole(1, 3_600)) }),
   ]),
   retry: v.object({ baseMs: wait, maxMs: wait, maxServerAttempts: whole(1) }),
-  stallMs: wait,
+  stallTimeoutMs: wait,
 });
 
 /** @throws {UploadError} `OPTION_INVALID` */

@@ -118,7 +118,7 @@ function waitsFor(reason: UploadSnapshot["reason"]): string {
       return "Waiting for you to sign in";
     case "file":
       return "Waiting for the file";
-    case "constraint":
+    case "conditions":
       return "Waiting for its time or its network";
     default:
       return "Waiting";

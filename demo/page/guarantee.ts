@@ -13,10 +13,10 @@ const AFTER_LAST_TAB = {
 /** What uploads can count on in this browser, in one sentence. */
 export function guarantee({ tabClosed, crash }: Guarantees): string {
   const afterCrash =
-    crash === "restarts"
+    crash === "resumes"
       ? "after a crash, or if you quit the browser, they start again with it, and what is left goes on when you come back"
       : "whatever is left goes on by itself when you come back";
-  if (tabClosed === "completes")
+  if (tabClosed === "continues")
     return `You may close this tab: uploads go on to their end in the background; ${afterCrash}.`;
   return `Uploads go on while a tab of this page is open and ${AFTER_LAST_TAB[detectEngine()]} after you close the last one; ${afterCrash}.`;
 }

@@ -10,7 +10,7 @@ export interface Totals {
   readonly pausable: number;
   readonly paused: number;
   /** Bytes of the current run, see `sumUp`. */
-  readonly runBytes: number;
+  readonly partRangeBytes: number;
   readonly runUploadedBytes: number;
   readonly runEstimatedBytes: number;
   readonly bytesPerSecond: number;
@@ -41,19 +41,19 @@ export function sumUp(uploads: readonly UploadSnapshot[]): Totals {
     bytesPerSecond += upload.bytesPerSecond ?? 0;
   }
   const isIdle = runStart === Infinity;
-  let runBytes = 0;
+  let partRangeBytes = 0;
   let runUploadedBytes = 0;
   let runEstimatedBytes = 0;
   for (const upload of uploads) {
     const belongs = isOpen(upload) || (upload.state === "done" && (isIdle || upload.updatedAt >= runStart));
     if (!belongs) continue;
-    runBytes += upload.size;
+    partRangeBytes += upload.size;
     runUploadedBytes += upload.uploadedBytes;
     runEstimatedBytes += upload.estimatedBytes;
   }
   return {
     ...{ all: uploads.length, ...counts, done, pausable, paused, bytesPerSecond },
-    ...{ runBytes, runUploadedBytes, runEstimatedBytes },
+    ...{ partRangeBytes, runUploadedBytes, runEstimatedBytes },
     etaSeconds: bytesPerSecond > 0 ? Math.ceil(movingBytesLeft / bytesPerSecond) : null,
   };
 }

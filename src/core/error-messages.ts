@@ -25,9 +25,9 @@ const MESSAGES: Readonly<Record<UploadErrorCode, string>> = {
   QUOTA_EXCEEDED: "The device has no room to keep a copy of the file. Free some space and add it again.",
   FILE_LOST: "The browser no longer has the file's bytes. Pick the same file again.",
   FILE_PERMISSION:
-    "The browser may no longer read the file. Let the user allow it again (requestAccess), on a click.",
-  SOURCE_CHANGED: "The file was changed while it was uploaded. Add it again.",
-  CONSTRAINT:
+    "The browser may no longer read the file. Let the user allow it again (requestPermission), on a click.",
+  FILE_CHANGED: "The file was changed while it was uploaded. Add it again.",
+  CONDITIONS_UNMET:
     "The app wants this upload to wait, for a time of day or for an unmetered network. It goes on by itself.",
   CANCELED: "The upload was canceled.",
   REQUEST_INVALID: "The upload server refused the request as malformed.",

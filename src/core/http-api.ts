@@ -2,7 +2,7 @@ import * as v from "valibot";
 import { CHECKSUM_KINDS } from "./checksum.ts";
 import type { UploadErrorCode } from "./errors.ts";
 import { looksLikeErrorCode } from "./errors.ts";
-import type { Run } from "./plan-runs.ts";
+import type { PartRange } from "./part-ranges.ts";
 import type {
   BeginAnswer,
   BeginIntent,
@@ -98,7 +98,7 @@ const partCount = v.pipe(v.string(), v.regex(/^\d{1,5}$/), v.transform(Number), 
 /** What stands in the query of a `relayUrl`. */
 export const relayQuery = v.pipe(
   v.object({ upload: v.pipe(v.string(), v.uuid()), first: partCount, count: partCount }),
-  v.transform(({ upload, first, count }): Run => ({ uploadId: upload, first, count })),
+  v.transform(({ upload, first, count }): PartRange => ({ uploadId: upload, first, count })),
 );
 
 /**
@@ -113,7 +113,14 @@ export type RelayAnswer = v.InferOutput<typeof relayAnswer>;
 
 export const errorAnswer = v.object({
   error: v.object({
-    kind: v.picklist(["network", "busy", "unauthorized", "gone", "parts", "hopeless"] satisfies FaultKind[]),
+    kind: v.picklist([
+      "network",
+      "transient",
+      "unauthorized",
+      "gone",
+      "partsMismatch",
+      "permanent",
+    ] satisfies FaultKind[]),
     code: v.custom<UploadErrorCode>(looksLikeErrorCode),
     /** For people who look at the traffic. */
     message: text(4_096),

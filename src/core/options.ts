@@ -1,16 +1,19 @@
-import type { Hours } from "./constraints.ts";
 import { MIB } from "./limits.ts";
-import type { PartSizing } from "./part-size.ts";
-import { RETRY_POLICY, type RetryPolicy } from "./retry.ts";
 
 /**
  * Who may move an upload's bytes. "auto": the worker, and the browser's own transfers once no page is left. "browser": those
  * at once, with their own place in the browser's user interface. "worker": never those.
  */
-export type LaneWish = "auto" | "worker" | "browser";
+export type LaneOption = "auto" | "worker" | "browser";
+
+/** Hours of the local day, 0 to 24, fractions allowed; from 22 to 6 is the night. */
+export interface Hours {
+  readonly from: number;
+  readonly to: number;
+}
 
 /** When an upload may move. Everything that is named must hold. */
-export interface When {
+export interface Conditions {
   /** Not over a network known to be metered, nor while the user saves data. Where the browser can't tell, it may. */
   readonly unmetered?: boolean;
   /** Milliseconds since 1970, or a `Date`. */
@@ -30,20 +33,51 @@ export interface AddOptions {
   /** Bytes in each part but the last, within the storage's limits. @default by the file's size */
   readonly partSize?: number;
   /** Where the browser or the app has no way for "browser", that is as "auto". @default "auto" */
-  readonly lane?: LaneWish;
+  readonly lane?: LaneOption;
   /** Higher ones go first. @default 0 */
   readonly priority?: number;
   /**
-   * Until then it waits (`constraint`), and again when it may no longer. With `unmetered` or `hours` it is never left to the
+   * Until then it waits (`conditions`), and again when it may no longer. With `unmetered` or `hours` it is never left to the
    * browser, which would not stop. @default always
    */
-  readonly when?: When;
+  readonly conditions?: Conditions;
   /**
    * Refuse the file (`QUOTA_EXCEEDED`), and all that are added with it, if it can't be kept where it outlives the worker.
    * Nothing is sent before that is known. @default false: it goes on from memory, and `durability` says so
    */
   readonly requireDurable?: boolean;
 }
+
+/**
+ * How files are cut into parts: small enough that little is sent twice after a death, large enough that requests don't
+ * dominate.
+ *
+ * - `fixed`: parts of `bytes`.
+ * - `bySize`: from 5 MiB for small files to 50 MiB for those above 10 GiB.
+ * - `adaptive`: what one of the parallel parts sent in `seconds` (10) at the speed measured last in this browser; `bySize`
+ *   until then.
+ *
+ * Whatever it says is kept within what the storage takes.
+ */
+export type PartSizing =
+  | { readonly strategy: "fixed"; readonly bytes: number }
+  | { readonly strategy: "bySize" }
+  | { readonly strategy: "adaptive"; readonly seconds?: number };
+
+export interface RetryPolicy {
+  /** Longest wait before the first retry, in milliseconds. */
+  readonly baseMs: number;
+  /** Longest wait at all, in milliseconds. */
+  readonly maxMs: number;
+  /** Tries in a row at which a fault of the server (not of the network) counts as final. */
+  readonly maxServerAttempts: number;
+}
+
+export const RETRY_POLICY = {
+  baseMs: 1_000,
+  maxMs: 60_000,
+  maxServerAttempts: 8,
+} as const satisfies RetryPolicy;
 
 /** How the engine works. */
 export interface EngineOptions {
@@ -56,20 +90,20 @@ export interface EngineOptions {
   /** The most parts of one upload on their way at once; 1 to 64. @default 6 */
   readonly parallelPartsPerUpload: number;
   /** Files of at most this many bytes go in a single PUT; 0 for never. @default 16 MiB */
-  readonly singlePutBytes: number;
+  readonly multipartThresholdBytes: number;
   /** How files are cut where `add` does not say. @default { strategy: "bySize" } */
   readonly partSize: PartSizing;
   /** When to try again, and when to give up. */
   readonly retry: RetryPolicy;
   /** A part that moves no byte for this long is tried again, in milliseconds; the more bytes it has the more time it gets. @default 60,000 */
-  readonly stallMs: number;
+  readonly stallTimeoutMs: number;
 }
 
 export const ENGINE_DEFAULTS = {
   parallelParts: 6,
   parallelPartsPerUpload: 6,
-  singlePutBytes: 16 * MIB,
+  multipartThresholdBytes: 16 * MIB,
   partSize: { strategy: "bySize" },
   retry: RETRY_POLICY,
-  stallMs: 60_000,
+  stallTimeoutMs: 60_000,
 } as const satisfies EngineOptions;

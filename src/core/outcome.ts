@@ -25,13 +25,13 @@ export function classifyPut({ status, s3Code = "", retryAfterMs }: AnswerHead): 
   if (status === 401 || status === 403 || EXPIRED.has(s3Code)) return { kind: "signature" };
   // Ceph says NoSuchKey of the upload, too.
   if (status === 404 && s3Code !== "NoSuchBucket") return new StorageFault("gone", "UPLOAD_GONE", details);
-  if (DAMAGED.has(s3Code)) return new StorageFault("busy", "BAD_DIGEST", details);
+  if (DAMAGED.has(s3Code)) return new StorageFault("transient", "BAD_DIGEST", details);
   if (status === 429 || status === 503 || THROTTLED.has(s3Code))
-    return new StorageFault("busy", "SLOW_DOWN", details);
+    return new StorageFault("transient", "SLOW_DOWN", details);
   if (isBusyStatus(status) || BROKEN_OFF.has(s3Code))
-    return new StorageFault("busy", "SERVER_ERROR", details);
-  if (s3Code === "EntityTooLarge") return new StorageFault("hopeless", "FILE_TOO_LARGE", details);
-  return new StorageFault("hopeless", "FORBIDDEN", details);
+    return new StorageFault("transient", "SERVER_ERROR", details);
+  if (s3Code === "EntityTooLarge") return new StorageFault("permanent", "FILE_TOO_LARGE", details);
+  return new StorageFault("permanent", "FORBIDDEN", details);
 }
 
 // Temporary credentials have ended.
@@ -49,14 +49,14 @@ const BROKEN_OFF: ReadonlySet<string> = new Set(["IncompleteBody", "RequestTimeo
 export function classifyStatus({ status, retryAfterMs }: AnswerHead): StorageFault {
   const detail = String(status);
   if (status === 401) return new StorageFault("unauthorized", "UNAUTHORIZED", { detail });
-  if (status === 403) return new StorageFault("hopeless", "FORBIDDEN", { detail });
+  if (status === 403) return new StorageFault("permanent", "FORBIDDEN", { detail });
   if (isBusyStatus(status))
-    return new StorageFault("busy", status === 429 || status === 503 ? "SLOW_DOWN" : "SERVER_ERROR", {
+    return new StorageFault("transient", status === 429 || status === 503 ? "SLOW_DOWN" : "SERVER_ERROR", {
       detail,
       ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
     });
   // Also what a captive portal says, so it is worth some more tries.
-  return new StorageFault("busy", "SERVER_RESPONSE_INVALID", { detail });
+  return new StorageFault("transient", "SERVER_RESPONSE_INVALID", { detail });
 }
 
 function isBusyStatus(status: number): boolean {

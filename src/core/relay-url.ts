@@ -1,4 +1,4 @@
-import type { Run } from "./plan-runs.ts";
+import type { PartRange } from "./part-ranges.ts";
 
 /**
  * How the browser's own transfers reach the relay. Apart from `http-api.ts`, whose schemas pages have no use for.
@@ -18,7 +18,7 @@ export const RELAY_ENDED_COOKIE = "backhaul-ended";
  *
  * @param fetchId UUID of the Background Fetch that it is part of
  */
-export function relayUrl(base: string, { uploadId, first, count }: Run, fetchId: string): string {
+export function relayUrl(base: string, { uploadId, first, count }: PartRange, fetchId: string): string {
   const query = `upload=${encodeURIComponent(uploadId)}&first=${first}&count=${count}&fetch=${encodeURIComponent(fetchId)}`;
   return `${base.replace(/\/$/, "")}/relay?${query}`;
 }

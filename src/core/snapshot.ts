@@ -1,9 +1,6 @@
 import type { UploadError, UploadErrorWire } from "./errors.ts";
-import type { PartLedger, PartTrouble } from "./part-ledger.ts";
-import { partBytes } from "./plan-parts.ts";
-import { estimateBytes, etaSeconds, type Progress } from "./progress.ts";
+import type { Durability, PauseReason, UploadState, WaitingReason } from "./states.ts";
 import type { StoredObject } from "./storage.ts";
-import type { Durability, PauseReason, UploadRecord, UploadState, WaitingReason } from "./upload.ts";
 
 /** "worker": straight to S3. "browser": left to the browser's own transfers, by the app's relay. */
 export type Lane = "worker" | "browser";
@@ -63,45 +60,11 @@ export interface UploadSnapshot {
   readonly object: StoredObject | null;
 }
 
-/** What a snapshot is taken of. */
-export interface SnapshotSource {
-  readonly record: UploadRecord;
-  readonly ledger: PartLedger;
-  readonly lane: Lane;
-  readonly faults: number;
-}
-
-/** Those that the user might be told of; a link that is down has them all in trouble. */
-const MOST_TROUBLED = 8;
-
-export function takeSnapshot(
-  { record, ledger, lane, faults }: SnapshotSource,
-  progress: Progress,
-  now: number,
-): WireSnapshot {
-  const { id, order, key, name, type, owner, state, durability, attempts, createdAt, updatedAt } = record;
-  const { size, partSize, partCount } = record.plan;
-  const isDone = state === "done";
-  const isSending = state === "uploading";
-  let flyingBytes = 0;
-  for (const partNumber of ledger.flyingParts) flyingBytes += partBytes(record.plan, partNumber);
-  const uploadedBytes = isDone ? size : ledger.doneBytes;
-  const estimatedBytes = isSending ? estimateBytes(progress, uploadedBytes, flyingBytes, now) : uploadedBytes;
-  return {
-    ...{ id, order, key, name, type, size, owner, state, durability, attempts, createdAt, updatedAt },
-    reason: record.state === "paused" || record.state === "waiting" ? record.reason : null,
-    lane: isSending ? lane : null,
-    uploadedBytes,
-    estimatedBytes,
-    bytesPerSecond: isSending ? progress.bytesPerSecond : null,
-    etaSeconds: isSending ? etaSeconds(progress, estimatedBytes, size) : null,
-    partsDone: isDone ? partCount : ledger.doneParts,
-    partsTotal: partCount,
-    partSize,
-    faults,
-    troubledParts: ledger.troubled(MOST_TROUBLED),
-    nextAttemptAt: record.state === "waiting" ? record.nextAttemptAt : null,
-    error: record.state === "failed" || record.state === "waiting" ? record.error : null,
-    object: record.state === "done" ? record.object : null,
-  };
+/** A part that has not arrived yet. */
+export interface PartTrouble {
+  readonly partNumber: number;
+  /** Faults in a row. */
+  readonly attempts: number;
+  /** The last one. */
+  readonly error: UploadErrorWire;
 }

@@ -108,13 +108,13 @@ export interface StoredObject {
  * Why a storage call failed, as far as the caller must know to go on:
  *
  * - `network`: no answer came; it may or may not have been carried out.
- * - `busy`: the server asks for patience (429, 5xx).
+ * - `transient`: the server asks for patience (429, 5xx).
  * - `unauthorized`: the user must sign in.
  * - `gone`: S3 knows no such open upload, and its object is not there either.
- * - `parts`: S3 lacks parts, or holds others than were named.
- * - `hopeless`: no retry mends it.
+ * - `partsMismatch`: S3 lacks parts, or holds others than were named.
+ * - `permanent`: no retry mends it.
  */
-export type FaultKind = "network" | "busy" | "unauthorized" | "gone" | "parts" | "hopeless";
+export type FaultKind = "network" | "transient" | "unauthorized" | "gone" | "partsMismatch" | "permanent";
 
 export interface FaultDetails {
   readonly detail?: string;

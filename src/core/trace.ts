@@ -1,6 +1,6 @@
 import type { UploadErrorCode } from "./errors.ts";
 import type { Lane } from "./snapshot.ts";
-import type { UploadState } from "./upload.ts";
+import type { UploadState } from "./states.ts";
 
 /**
  * What the worker does, step by step, for logs and debug pages. With no personal data: no names, keys, URLs or tokens, and

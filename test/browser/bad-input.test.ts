@@ -1,6 +1,6 @@
 import type { Browser, Page } from "playwright";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { PROTOCOL_VERSION } from "../../src/protocol.ts";
+import { PROTOCOL_VERSION } from "../../src/protocol/protocol.ts";
 import { type BrowserBed, startBrowserBed } from "./browser-bed.ts";
 
 let bed: BrowserBed;
@@ -21,9 +21,9 @@ test.each([
   ["a key that is no string", { key: 7 }, "OPTION_INVALID"],
   ["a priority that is no number", { key: "a", priority: "high" }, "OPTION_INVALID"],
   ["an endless priority", { key: "a", priority: Number.POSITIVE_INFINITY }, "OPTION_INVALID"],
-  ["a day that never comes", { key: "a", when: { notBefore: "tomorrow" } }, "OPTION_INVALID"],
-  ["an hour too many", { key: "a", when: { hours: { from: 22, to: 25 } } }, "OPTION_INVALID"],
-  ["no hours at all", { key: "a", when: { hours: { from: 6, to: 6 } } }, "OPTION_INVALID"],
+  ["a day that never comes", { key: "a", conditions: { notBefore: "tomorrow" } }, "OPTION_INVALID"],
+  ["an hour too many", { key: "a", conditions: { hours: { from: 22, to: 25 } } }, "OPTION_INVALID"],
+  ["no hours at all", { key: "a", conditions: { hours: { from: 6, to: 6 } } }, "OPTION_INVALID"],
 ])("%s is refused with what to do, and nothing is added", async (_name, options, code) => {
   const error = await page.evaluate(
     (wanted) =>

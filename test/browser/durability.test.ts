@@ -88,7 +88,7 @@ describe("a file added by its handle", () => {
       await writable.close();
     });
     await untilState(id, "failed");
-    expect(await seen(id)).toMatchObject({ code: "SOURCE_CHANGED" });
+    expect(await seen(id)).toMatchObject({ code: "FILE_CHANGED" });
   });
 
   test("and moved away waits for it, and takes it in any form", async () => {
@@ -109,7 +109,7 @@ describe("a file added by its handle", () => {
       code: "FILE_LOST",
     });
     const code = await page.evaluate(
-      (id) => uploads.requestAccess(id).catch((error: { code: string }) => error.code),
+      (id) => uploads.requestPermission(id).catch((error: { code: string }) => error.code),
       id,
     );
     expect(code).toBe("FILE_LOST");

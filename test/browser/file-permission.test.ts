@@ -41,7 +41,7 @@ test("a file on disk that the restarted browser may not read any more: the uploa
     started.link.setSpeed(100 * MIB);
     // No script can answer the browser's question; but who drops a file lets it be read, by whatever handle.
     await dropFile(later, path);
-    await later.evaluate((id) => uploads.requestAccess(id), id);
+    await later.evaluate((id) => uploads.requestPermission(id), id);
     await finished(later, id);
     expect(await started.sha256("picked")).toBe(sha256);
     expect(partsSentTwice(started.requests, deaths)).toEqual([]);

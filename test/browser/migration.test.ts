@@ -66,7 +66,7 @@ function leaveAsVersion1(page: Page, databaseName: string): Promise<{ id: string
       });
       const tx = opening.result.transaction(["uploads", "parts", "bytes"], "readwrite");
       const common = {
-        ...{ type: file.type, lastModified: file.lastModified, owner: "", laneWish: "auto" },
+        ...{ type: file.type, lastModified: file.lastModified, owner: "", laneOption: "auto" },
         ...{
           method: "multipart",
           plan,

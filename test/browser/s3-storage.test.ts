@@ -1,7 +1,7 @@
 import { CreateBucketCommand, HeadObjectCommand, S3Client } from "@aws-sdk/client-s3";
 import type { Page } from "playwright";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { s3Storage, type TemporaryCredentials } from "../../sw/s3-storage.ts";
+import { s3Storage, type TemporaryCredentials } from "../../sw/storage/s3-storage.ts";
 import { isCephInstalled, startCeph } from "../engines/ceph.ts";
 import { CephSessions } from "../engines/ceph-sessions.ts";
 import type { S3Engine } from "../engines/engine.ts";
@@ -214,7 +214,7 @@ describe.skipIf(isSkipped)("temporary credentials", () => {
       type: "",
     };
     for (const token of ["", "v1.abc.def", "{}", JSON.stringify(claims)])
-      await expect(storage.abort(token)).rejects.toMatchObject({ kind: "hopeless", code: "TOKEN_INVALID" });
+      await expect(storage.abort(token)).rejects.toMatchObject({ kind: "permanent", code: "TOKEN_INVALID" });
     await expect(storage.abort(JSON.stringify({ ...claims, bucket: "uploads" }))).resolves.toBeUndefined();
   });
 });

@@ -24,7 +24,7 @@ if (isCephInstalled() || process.env.CI !== undefined) {
     bed = await startFaultBed(
       { minPartBytes: SIZES.part, s3: { endpoint, region, credentials, bucket: "faults" } },
       // It may take its time over a part; one that is given up on too early is sent twice.
-      { stallMs: 6_000 },
+      { stallTimeoutMs: 6_000 },
     );
   });
   afterAll(async () => {

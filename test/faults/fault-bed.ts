@@ -21,7 +21,7 @@ export interface FaultBed extends BrowserBed {
 }
 
 /** Times that let a fault pass quickly. */
-const QUICK = { retry: { baseMs: 20, maxMs: 200 }, stallMs: 1_500, timeoutMs: 2_000 };
+const QUICK = { retry: { baseMs: 20, maxMs: 200 }, stallTimeoutMs: 1_500, timeoutMs: 2_000 };
 const S3_TIMEOUT_MS = 1_000;
 
 export async function startFaultBed(

@@ -1,5 +1,5 @@
 import { RELAY_ENDED_COOKIE } from "../../src/core/relay-url.ts";
-import { FETCH_PREFIX } from "../../src/protocol.ts";
+import { FETCH_PREFIX } from "../../src/protocol/protocol.ts";
 import type { RawBed } from "./raw-bed.ts";
 import type { RawTab } from "./raw-tab.ts";
 

@@ -77,13 +77,13 @@ test("it sees the request's headers and its URL; the body has been read", async 
 
 test.each([
   [new Response("sign in", { status: 401 }), 401, "unauthorized", "UNAUTHORIZED"],
-  [new Response("no", { status: 403 }), 403, "hopeless", "FORBIDDEN"],
-  [Response.redirect("https://example.com/login", 302), 403, "hopeless", "FORBIDDEN"],
-  [new Response(null, { status: 204 }), 403, "hopeless", "FORBIDDEN"],
-  [new Response("", { status: 413 }), 413, "hopeless", "FILE_TOO_LARGE"],
-  [new Response("", { status: 415 }), 415, "hopeless", "FILE_TYPE_REFUSED"],
-  [new Response("", { status: 429, headers: { "retry-after": "9" } }), 429, "busy", "RATE_LIMITED"],
-  [new Response("", { status: 500 }), 503, "busy", "SERVER_ERROR"],
+  [new Response("no", { status: 403 }), 403, "permanent", "FORBIDDEN"],
+  [Response.redirect("https://example.com/login", 302), 403, "permanent", "FORBIDDEN"],
+  [new Response(null, { status: 204 }), 403, "permanent", "FORBIDDEN"],
+  [new Response("", { status: 413 }), 413, "permanent", "FILE_TOO_LARGE"],
+  [new Response("", { status: 415 }), 415, "permanent", "FILE_TYPE_REFUSED"],
+  [new Response("", { status: 429, headers: { "retry-after": "9" } }), 429, "transient", "RATE_LIMITED"],
+  [new Response("", { status: 500 }), 503, "transient", "SERVER_ERROR"],
 ] as const)("its refusal is passed on: %#", async (response, status, kind, code) => {
   const token = await server.begin({ key: "refused", size: 1 });
   authorize = () => response;
@@ -104,7 +104,7 @@ test.each([
   for (const [operation, body] of later(token))
     expect(await server.refusal(operation, body)).toMatchObject({
       status: 403,
-      kind: "hopeless",
+      kind: "permanent",
       code: "FORBIDDEN",
     });
   expect(await engine.openUploads("mine")).toHaveLength(1);
@@ -125,7 +125,7 @@ test("if it fails, nothing is allowed, and the client learns nothing of why", as
     throw new Error("the session store is down");
   };
   const refusal = await server.refusal("begin", beginIntent({ key: "failed" }));
-  expect(refusal).toMatchObject({ status: 503, kind: "busy", code: "SERVER_ERROR" });
+  expect(refusal).toMatchObject({ status: 503, kind: "transient", code: "SERVER_ERROR" });
   expect(refusal.message).not.toContain("session store");
   expect(server.errors).toMatchObject([
     { error: { cause: { message: "the session store is down" } }, context: { key: "failed" } },

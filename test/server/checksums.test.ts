@@ -58,9 +58,9 @@ function withOtherChecksums(kind: ChecksumKind, receipts: readonly PartReceipt[]
   );
 }
 
-const MISMATCH = { status: 409, kind: "parts", code: "PARTS_MISMATCH" };
-const FAILED = { status: 409, kind: "hopeless", code: "VERIFICATION_FAILED" };
-const MALFORMED = { status: 400, kind: "hopeless", code: "REQUEST_INVALID" };
+const MISMATCH = { status: 409, kind: "partsMismatch", code: "PARTS_MISMATCH" };
+const FAILED = { status: 409, kind: "permanent", code: "VERIFICATION_FAILED" };
+const MALFORMED = { status: 400, kind: "permanent", code: "REQUEST_INVALID" };
 
 describe.each(CHECKSUM_KINDS)("%s", (kind) => {
   test("parts from begin to the object", async () => {

@@ -62,7 +62,7 @@ test.each([
   once(isComplete, "before", { status: 200, headers: { "content-type": "application/xml" }, body });
   expect(await server.refusal("complete", { token, parts })).toMatchObject({
     status: 503,
-    kind: "busy",
+    kind: "transient",
     code: "SERVER_ERROR",
   });
   expect(await server.complete(token, parts)).toMatchObject({ size: 20 });
@@ -72,7 +72,7 @@ test("Retry-After is passed on", async () => {
   const { token, parts } = await uploaded("slow-down");
   once(isComplete, "before", { status: 503, headers: { "retry-after": "7" }, body: s3Error("SlowDown") });
   const refusal = await server.refusal("complete", { token, parts });
-  expect(refusal).toMatchObject({ status: 503, kind: "busy", code: "SERVER_ERROR" });
+  expect(refusal).toMatchObject({ status: 503, kind: "transient", code: "SERVER_ERROR" });
   expect(refusal.headers.get("retry-after")).toBe("7");
 });
 
@@ -109,19 +109,28 @@ test.each(["NoSuchUpload", "InternalError"])(
 test("InternalError while the upload is open asks for patience", async () => {
   const { token, parts } = await uploaded("internal");
   once(isComplete, "before", { status: 500, body: s3Error("InternalError") });
-  expect(await server.refusal("complete", { token, parts })).toMatchObject({ status: 503, kind: "busy" });
+  expect(await server.refusal("complete", { token, parts })).toMatchObject({
+    status: 503,
+    kind: "transient",
+  });
 });
 
 test.each(["InvalidPart", "InvalidPartOrder", "EntityTooSmall"])("%s asks for the parts", async (code) => {
   const { token, parts } = await uploaded("parts-refused");
   once(isComplete, "before", { status: 400, body: s3Error(code) });
-  expect(await server.refusal("complete", { token, parts })).toMatchObject({ status: 409, kind: "parts" });
+  expect(await server.refusal("complete", { token, parts })).toMatchObject({
+    status: 409,
+    kind: "partsMismatch",
+  });
 });
 
 test("an object that can't be seen yet asks for patience", async () => {
   const { token, parts } = await uploaded("unseen");
   once(isHead, "before", { status: 404 });
-  expect(await server.refusal("complete", { token, parts })).toMatchObject({ status: 503, kind: "busy" });
+  expect(await server.refusal("complete", { token, parts })).toMatchObject({
+    status: 503,
+    kind: "transient",
+  });
   expect(await server.complete(token, parts)).toMatchObject({ size: 20 });
 });
 
@@ -134,7 +143,7 @@ test.each([
   once(isHead, "before", { status: 200, headers });
   expect(await server.refusal("complete", { token, parts })).toMatchObject({
     status: 409,
-    kind: "hopeless",
+    kind: "permanent",
     code: "VERIFICATION_FAILED",
   });
 });
@@ -147,15 +156,15 @@ test("an ETag without quotes is taken", async () => {
 });
 
 test.each([
-  [403, "AccessDenied", 403, "hopeless", "FORBIDDEN"],
-  [403, "SignatureDoesNotMatch", 503, "busy", "SERVER_ERROR"],
-  [400, "ExpiredToken", 503, "busy", "SERVER_ERROR"],
-  [404, "NoSuchBucket", 503, "busy", "SERVER_ERROR"],
-  [301, "PermanentRedirect", 503, "busy", "SERVER_ERROR"],
+  [403, "AccessDenied", 403, "permanent", "FORBIDDEN"],
+  [403, "SignatureDoesNotMatch", 503, "transient", "SERVER_ERROR"],
+  [400, "ExpiredToken", 503, "transient", "SERVER_ERROR"],
+  [404, "NoSuchBucket", 503, "transient", "SERVER_ERROR"],
+  [301, "PermanentRedirect", 503, "transient", "SERVER_ERROR"],
   [404, "NoSuchUpload", 410, "gone", "UPLOAD_GONE"],
   [404, "NoSuchKey", 410, "gone", "UPLOAD_GONE"],
-  [500, "InternalError", 503, "busy", "SERVER_ERROR"],
-  [503, "ServiceUnavailable", 503, "busy", "SERVER_ERROR"],
+  [500, "InternalError", 503, "transient", "SERVER_ERROR"],
+  [503, "ServiceUnavailable", 503, "transient", "SERVER_ERROR"],
 ] as const)("%i %s from S3 is %i %s for the client", async (status, s3Code, answered, kind, code) => {
   const { token } = await uploaded("mapped");
   once(() => true, "before", { status, body: s3Error(s3Code, "secret-in-s3-message") });
@@ -177,7 +186,10 @@ test("a proxy's page instead of S3's XML asks for patience", async () => {
     body: "<html><body><p>Bad</body></html>",
   };
   once(() => true, "before", answer);
-  expect(await server.refusal("parts", { token, after: 0 })).toMatchObject({ status: 503, kind: "busy" });
+  expect(await server.refusal("parts", { token, after: 0 })).toMatchObject({
+    status: 503,
+    kind: "transient",
+  });
 });
 
 test("a connection that breaks, or can't be made, is the network's fault", async () => {

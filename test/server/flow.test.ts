@@ -69,7 +69,7 @@ describe("multipart", () => {
     for (const parts of [[first], [first, first], [first, second, { partNumber: 3, etag: "0".repeat(32) }]])
       expect(await server.refusal("complete", { token, parts })).toMatchObject({
         status: 409,
-        kind: "parts",
+        kind: "partsMismatch",
         code: "PARTS_MISMATCH",
       });
     expect(await server.complete(token, receipts)).toMatchObject({ size: bytes.length });
@@ -80,7 +80,7 @@ describe("multipart", () => {
     const token = await server.begin({ key: "wrong-etag", size: bytes.length, partSize });
     const first = await server.put(token, cut(bytes, partSize).slice(0, 1));
     const other = { partNumber: 2, etag: "d41d8cd98f00b204e9800998ecf8427e" };
-    const refusal = { status: 409, kind: "parts", code: "PARTS_MISMATCH" };
+    const refusal = { status: 409, kind: "partsMismatch", code: "PARTS_MISMATCH" };
     expect(await server.refusal("complete", { token, parts: [...first, other] })).toMatchObject(refusal);
     const second = await server.put(token, cut(bytes, partSize).slice(1));
     expect(await server.refusal("complete", { token, parts: [...first, other] })).toMatchObject(refusal);
@@ -136,7 +136,7 @@ describe("multipart", () => {
     for (const partNumbers of [[4], [1, 10_000], [0], [10_001], [1.5], []])
       expect(await server.refusal("sign", { token, parts: toSign(partNumbers) })).toMatchObject({
         status: 400,
-        kind: "hopeless",
+        kind: "permanent",
         code: "REQUEST_INVALID",
       });
   });
@@ -223,7 +223,7 @@ describe("single", () => {
     const token = await begin("early", 3);
     expect(await server.refusal("complete", { token, parts: [{ partNumber: 1, etag: "x" }] })).toMatchObject({
       status: 409,
-      kind: "parts",
+      kind: "partsMismatch",
     });
     expect(await server.refusal("sign", { token, parts: toSign([2]) })).toMatchObject({
       code: "REQUEST_INVALID",
@@ -239,7 +239,7 @@ describe("single", () => {
     const parts = [{ partNumber: 1, etag: "x" }];
     expect(await server.refusal("complete", { token, parts })).toMatchObject({
       status: 409,
-      kind: "hopeless",
+      kind: "permanent",
       code: "VERIFICATION_FAILED",
     });
   });
@@ -248,7 +248,7 @@ describe("single", () => {
     const token = await begin("etag", 5);
     await server.put(token, [[1, someBytes(5)]]);
     expect(await server.refusal("complete", { token, parts: [{ partNumber: 1, etag: "x" }] })).toMatchObject({
-      kind: "parts",
+      kind: "partsMismatch",
     });
   });
 

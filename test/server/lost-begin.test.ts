@@ -128,7 +128,7 @@ test("without the permission to list, a retried begin still begins, and the oper
   await server.begin({ key, size: 10, partSize: 10, triedForMs: 1_000 });
   expect(await engine.openUploads(key)).toHaveLength(1);
   expect(server.errors).toMatchObject([
-    { error: { kind: "hopeless", code: "FORBIDDEN" }, context: { operation: "begin", key, status: null } },
+    { error: { kind: "permanent", code: "FORBIDDEN" }, context: { operation: "begin", key, status: null } },
   ]);
 });
 

@@ -53,7 +53,7 @@ async function startFullRun(
   return startRun(url, token, { first: 1, count, bytes });
 }
 
-async function partsOf({ answer }: RelayedRun): Promise<number> {
+async function partNumbersOf({ answer }: RelayedRun): Promise<number> {
   const { status, body } = await answer;
   expect(status).toBe(200);
   return v.parse(relayAnswer, body).parts.length;
@@ -84,7 +84,7 @@ test.each(KINDS)("S3 that takes nothing stops the client, and nothing piles up h
   expect(before).toBeLessThan(48 * MIB);
   tcp.release();
   await filled;
-  expect(await partsOf(run)).toBe(2);
+  expect(await partNumbersOf(run)).toBe(2);
 });
 
 interface ServerProcess {
@@ -139,7 +139,7 @@ test.runIf(process.platform === "linux").each(KINDS)(
           ),
         );
         await Promise.all(runs.map((run) => fill(run, count * 8 * MIB)));
-        for (const run of runs) expect(await partsOf(run)).toBe(count);
+        for (const run of runs) expect(await partNumbersOf(run)).toBe(count);
       };
       const sockets = openSockets(pid);
       await runAll("warm", 2);

@@ -212,7 +212,7 @@ describe("refused before a byte is read", () => {
       "transfer-encoding" in headers ? {} : { "content-length": Math.max(0, bytes.length - Number(less)) };
     expect(
       await refused(server.url, `relay?${search}`, { [RELAY_TOKEN_HEADER]: token, ...length, ...headers }),
-    ).toMatchObject({ status, kind: "hopeless", code: "REQUEST_INVALID" });
+    ).toMatchObject({ status, kind: "permanent", code: "REQUEST_INVALID" });
   });
 
   const relayOf = (uploadId: string, first = 1, count = 3) =>
@@ -238,7 +238,7 @@ describe("refused before a byte is read", () => {
           [RELAY_TOKEN_HEADER]: wrong,
           "content-length": bytes.length,
         }),
-      ).toMatchObject({ status: 403, kind: "hopeless", code: "TOKEN_INVALID" });
+      ).toMatchObject({ status: 403, kind: "permanent", code: "TOKEN_INVALID" });
     expect(server.errors).toMatchObject(Array(3).fill({ context: { operation: "relay", status: 403 } }));
   });
 
@@ -357,7 +357,7 @@ describe("S3 that does not take a part", () => {
     `<?xml version="1.0"?><Error><Code>${code}</Code><Message>No.</Message></Error>`;
 
   test.each([
-    ["busy", { status: 503, headers: { "retry-after": "7" }, body: s3Error("SlowDown") }],
+    ["transient", { status: 503, headers: { "retry-after": "7" }, body: s3Error("SlowDown") }],
     ["network", "lost"],
   ] as const)("%s: the others are stored, and named", async (kind, answer) => {
     const key = `relay/${kind}`;
@@ -366,7 +366,7 @@ describe("S3 that does not take a part", () => {
     const broken = await putRun(faulty.url, token, 1, 4, bytes);
     expect(faultOf(broken)).toEqual({ status: 502, kind, code: "SERVER_ERROR" });
     expect(storedOf(broken)).toEqual([1, 3, 4]);
-    expect(broken.headers["retry-after"]).toBe(kind === "busy" ? "7" : undefined);
+    expect(broken.headers["retry-after"]).toBe(kind === "transient" ? "7" : undefined);
     expect(faulty.errors).toMatchObject([{ error: { kind }, context: { key, status: 502 } }]);
 
     proxy.fault = () => null;
@@ -392,13 +392,13 @@ describe("S3 that does not take a part", () => {
     proxy.fault = (request) =>
       isPart(2)(request) ? { when: "before", answer: { status: 400, body: s3Error("BadDigest") } } : null;
     const broken = await putRun(faulty.url, token, 1, 3, bytes);
-    expect(faultOf(broken)).toEqual({ status: 502, kind: "busy", code: "SERVER_ERROR" });
+    expect(faultOf(broken)).toEqual({ status: 502, kind: "transient", code: "SERVER_ERROR" });
     expect(storedOf(broken)).toEqual([1, 3]);
   });
 
   test.each([
     ["gone", 404, "NoSuchUpload", { status: 410, kind: "gone", code: "UPLOAD_GONE" }],
-    ["hopeless", 403, "AccessDenied", { status: 403, kind: "hopeless", code: "FORBIDDEN" }],
+    ["permanent", 403, "AccessDenied", { status: 403, kind: "permanent", code: "FORBIDDEN" }],
   ] as const)("%s: answered while the client still sends", async (_kind, status, code, expected) => {
     const { token, bytes } = await begun("relay/hopeless", 4);
     proxy.fault = (request) =>

@@ -17,7 +17,7 @@ afterAll(async () => {
   await engine.close();
 });
 
-const malformed = { kind: "hopeless", code: "REQUEST_INVALID" };
+const malformed = { kind: "permanent", code: "REQUEST_INVALID" };
 
 describe("requests that are none of ours", () => {
   test("an unknown operation is 404", async () => {
@@ -149,7 +149,7 @@ describe("what begin allows", () => {
   ] as const)("%j is refused", async (intent, status, code) => {
     expect(await server.refusal("begin", beginIntent(intent))).toMatchObject({
       status,
-      kind: "hopeless",
+      kind: "permanent",
       code,
     });
   });

@@ -63,7 +63,7 @@ describe.each(["single", "multipart"] as const)("%s", (method) => {
     [{ key: "xshared" }, 403, "FORBIDDEN"],
   ] as const)("%j is refused before S3 is asked", async (intent, status, code) => {
     const refusal = await server.refusal("begin", beginIntent({ ...allowed, ...intent, method }));
-    expect(refusal).toMatchObject({ status, kind: "hopeless", code });
+    expect(refusal).toMatchObject({ status, kind: "permanent", code });
     expect(proxy.requests).toEqual([]);
   });
 });
@@ -108,7 +108,7 @@ test("one owner too often in a minute waits its turn, and no other", async () =>
     const tokens = [await busy.begin(allowed, as(user)), await busy.begin(allowed, as(user))];
     proxy.requests.length = 0;
     const refusal = await busy.refusal("begin", beginIntent(allowed), as(user));
-    expect(refusal).toMatchObject({ status: 429, kind: "busy", code: "RATE_LIMITED" });
+    expect(refusal).toMatchObject({ status: 429, kind: "transient", code: "RATE_LIMITED" });
     expect(Number(refusal.headers.get("retry-after"))).toBeGreaterThan(0);
     expect(Number(refusal.headers.get("retry-after"))).toBeLessThanOrEqual(60);
     expect(proxy.requests).toEqual([]);

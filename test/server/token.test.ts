@@ -20,7 +20,7 @@ const claims: UploadClaims = {
   s3UploadId: "2~abc",
 };
 
-const invalid = { name: "StorageFault", kind: "hopeless", code: "TOKEN_INVALID" };
+const invalid = { name: "StorageFault", kind: "permanent", code: "TOKEN_INVALID" };
 
 describe("the seal", () => {
   const seal = createTokenSeal(SECRET);
@@ -95,7 +95,7 @@ describe("the seal", () => {
     const token = await seal.seal(claims);
     await expect(seal.open(token, 999_999)).resolves.toEqual(claims);
     await expect(seal.open(token, 1_000_000)).rejects.toMatchObject({
-      kind: "hopeless",
+      kind: "permanent",
       code: "TOKEN_EXPIRED",
     });
   });
@@ -141,7 +141,7 @@ describe("over HTTP", () => {
   test("a forged token is 403", async () => {
     const token = await server.begin({ size: 1 });
     const refusal = await server.refusal("parts", body(`${token.slice(0, -2)}AA`));
-    expect(refusal).toMatchObject({ status: 403, kind: "hopeless", code: "TOKEN_INVALID" });
+    expect(refusal).toMatchObject({ status: 403, kind: "permanent", code: "TOKEN_INVALID" });
     expect(refusal.message).not.toContain(token.slice(3, 20));
   });
 

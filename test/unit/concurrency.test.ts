@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { Concurrency } from "../../src/core/concurrency.ts";
+import { Concurrency } from "../../sw/model/concurrency.ts";
 
 const MIB = 1024 * 1024;
 

@@ -1,10 +1,10 @@
 import { expect, test } from "vitest";
-import { guaranteesOf } from "../../src/guarantees.ts";
+import { guaranteesOf } from "../../src/page/guarantees.ts";
 
 test.each([
-  [{ canHandOver: true, canSync: true }, ["completes", "restarts", "restarts"]],
-  [{ canHandOver: false, canSync: true }, ["minutes", "restarts", "restarts"]],
-  [{ canHandOver: false, canSync: false }, ["minutes", "visit", "visit"]],
+  [{ canHandOver: true, canSync: true }, ["continues", "resumes", "resumes"]],
+  [{ canHandOver: false, canSync: true }, ["limited", "resumes", "resumes"]],
+  [{ canHandOver: false, canSync: false }, ["limited", "nextVisit", "nextVisit"]],
 ])("%o", (means, [tabClosed, browserClosed, crash]) => {
   expect(guaranteesOf(means)).toEqual({ tabClosed, browserClosed, crash });
 });

@@ -118,13 +118,13 @@ const cases: Record<string, Case> = {
   },
   errorAnswer: {
     schema: api.errorAnswer,
-    good: { error: { kind: "busy", code: "SERVER_ERROR", message: "m", detail: "" } },
+    good: { error: { kind: "transient", code: "SERVER_ERROR", message: "m", detail: "" } },
     alsoGood: {},
     bad: {
       error: [
         ...[null, {}, { kind: "slow", code: "SERVER_ERROR", message: "m", detail: "" }],
-        ...["not a code", "", null].map((code) => ({ kind: "busy", code, message: "m", detail: "" })),
-        { kind: "busy", code: "SERVER_ERROR", message: "m".repeat(4_097), detail: "" },
+        ...["not a code", "", null].map((code) => ({ kind: "transient", code, message: "m", detail: "" })),
+        { kind: "transient", code: "SERVER_ERROR", message: "m".repeat(4_097), detail: "" },
       ],
     },
   },

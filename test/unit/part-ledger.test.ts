@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { PartLedger } from "../../src/core/part-ledger.ts";
-import { type PartPlan, partBytes } from "../../src/core/plan-parts.ts";
-import type { PartRecord } from "../../src/core/upload.ts";
+import { type PartPlan, partBytes } from "../../src/core/part-plan.ts";
+import { PartLedger } from "../../sw/model/part-ledger.ts";
+import type { PartRecord } from "../../sw/model/record.ts";
 
 const plan = (partCount: number, lastBytes = 3): PartPlan => {
   const partSize = 10;

@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { MIB, S3_LIMITS } from "../../src/core/limits.ts";
-import { checkByteCount, partSizeFor } from "../../src/core/part-size.ts";
-import { planParts } from "../../src/core/plan-parts.ts";
+import { planParts } from "../../src/core/part-plan.ts";
+import { partSizeFor } from "../../sw/model/part-size.ts";
 
 const GIB = 1024 * MIB;
 
@@ -76,12 +76,4 @@ test("a file that is too large is refused", () => {
   expect(() => partSizeFor(S3_LIMITS.maxObjectBytes + 1, { strategy: "bySize" }, null)).toThrow(
     expect.objectContaining({ code: "FILE_TOO_LARGE" }),
   );
-});
-
-test("a number of bytes is whole and not negative, and an error names the option", () => {
-  expect(() => checkByteCount("partSize", 0)).not.toThrow();
-  for (const value of [-1, 1.5, Number.NaN, 2 ** 53])
-    expect(() => checkByteCount("partSize", value)).toThrow(
-      expect.objectContaining({ code: "OPTION_INVALID", message: expect.stringContaining("partSize") }),
-    );
 });

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { estimateBytes, etaSeconds, sampleProgress, startProgress } from "../../src/core/progress.ts";
+import { estimateBytes, etaSeconds, sampleProgress, startProgress } from "../../sw/model/progress.ts";
 
 const start = startProgress(0, 0);
 

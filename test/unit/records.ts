@@ -1,3 +1,4 @@
+import type { UploadState } from "../../src/core/states.ts";
 import type { StoredObject } from "../../src/core/storage.ts";
 import type {
   Canceled,
@@ -8,9 +9,8 @@ import type {
   Queued,
   Uploading,
   UploadRecord,
-  UploadState,
   Waiting,
-} from "../../src/core/upload.ts";
+} from "../../sw/model/record.ts";
 
 export const ID = "7d5c8f2e-5a8e-4a57-9c55-0c2f6c3ee7b1";
 const MIB = 1024 * 1024;
@@ -31,9 +31,9 @@ const common = {
   type: "image/jpeg",
   lastModified: null,
   owner: "",
-  laneWish: "auto",
+  laneOption: "auto",
   priority: 0,
-  constraints: null,
+  conditions: null,
   method: "multipart",
   checksum: "md5",
   plan: { size: 12 * MIB, partSize: 5 * MIB, partCount: 3 },

@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { isWorthRetrying, putTimeoutMs, RETRY_POLICY, retryDelayMs } from "../../src/core/retry.ts";
+import { RETRY_POLICY } from "../../src/core/options.ts";
 import { type FaultKind, StorageFault } from "../../src/core/storage.ts";
+import { isWorthRetrying, putTimeoutMs, retryDelayMs } from "../../sw/model/retry.ts";
 
 const ALMOST_1 = 1 - 2 ** -53;
 
@@ -53,15 +54,15 @@ describe("a retry is worth it", () => {
 
   test("for a busy server until the 8th fault in a row", () => {
     expect(RETRY_POLICY.maxServerAttempts).toBe(8);
-    expect(isWorthRetrying(fault("busy"), 7)).toBe(true);
-    expect(isWorthRetrying(fault("busy"), 8)).toBe(false);
+    expect(isWorthRetrying(fault("transient"), 7)).toBe(true);
+    expect(isWorthRetrying(fault("transient"), 8)).toBe(false);
   });
 
   test("for one's turn always", () => {
-    expect(isWorthRetrying(new StorageFault("busy", "RATE_LIMITED"), 1_000_000)).toBe(true);
+    expect(isWorthRetrying(new StorageFault("transient", "RATE_LIMITED"), 1_000_000)).toBe(true);
   });
 
-  test.each(["unauthorized", "gone", "parts", "hopeless"] as const)("never for %s", (kind) => {
+  test.each(["unauthorized", "gone", "partsMismatch", "permanent"] as const)("never for %s", (kind) => {
     expect(isWorthRetrying(fault(kind), 1)).toBe(false);
   });
 });

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { compareTurns } from "../../src/core/schedule.ts";
+import { compareTurns } from "../../sw/model/schedule.ts";
 import { records } from "./records.ts";
 
 const upload = (createdAt: number, size: number, order: number) => ({

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { type SignedPart, StorageFault, type UploadStorage } from "../../src/core/storage.ts";
-import { Signatures } from "../../sw/signatures.ts";
+import { Signatures } from "../../sw/parts/signatures.ts";
 
 beforeEach(() => {
   vi.useFakeTimers();
@@ -129,12 +129,12 @@ describe("faults", () => {
 
   test("a refusal reaches who asked; who waited along asks again", async () => {
     const { asked, faults, signatures } = signer();
-    faults.push(new StorageFault("busy", "SERVER_ERROR"));
+    faults.push(new StorageFault("transient", "SERVER_ERROR"));
     const [first, second] = await Promise.allSettled([
       signatures.get(part(1), () => [2]),
       signatures.get(part(2), none),
     ]);
-    expect(first).toMatchObject({ status: "rejected", reason: { kind: "busy" } });
+    expect(first).toMatchObject({ status: "rejected", reason: { kind: "transient" } });
     expect(second).toMatchObject({ status: "fulfilled", value: { partNumber: 2 } });
     expect(asked).toEqual([[1, 2], [2]]);
   });
@@ -144,7 +144,7 @@ describe("faults", () => {
     ["gives a signature of no life", signer(0)],
   ])("a server that %s is at fault, and is asked once", async (_what, { asked, signatures }) => {
     await expect(signatures.get(part(1), none)).rejects.toMatchObject({
-      ...{ name: "StorageFault", kind: "busy", code: "SERVER_RESPONSE_INVALID" },
+      ...{ name: "StorageFault", kind: "transient", code: "SERVER_RESPONSE_INVALID" },
       detail: expect.stringContaining("part 1"),
     });
     expect(asked).toHaveLength(1);

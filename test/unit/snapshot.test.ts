@@ -1,34 +1,35 @@
 import { describe, expect, test } from "vitest";
-import { PartLedger } from "../../src/core/part-ledger.ts";
-import { takeSnapshot } from "../../src/core/snapshot.ts";
-import type { UploadRecord, UploadState } from "../../src/core/upload.ts";
+import type { UploadState } from "../../src/core/states.ts";
+import { PartLedger } from "../../sw/model/part-ledger.ts";
+import type { UploadRecord } from "../../sw/model/record.ts";
+import { snapshotOf } from "../../sw/model/snapshot.ts";
 import { fault, object, records } from "./records.ts";
 
 const MIB = 1024 * 1024;
 const states = Object.keys(records) as UploadState[];
 
 /** Part 1 confirmed, part 2 flying for a second at 1 MiB/s. */
-function snapshotOf(record: UploadRecord) {
+function halfSent(record: UploadRecord) {
   const ledger = new PartLedger(record.plan);
   ledger.take();
   ledger.take();
   ledger.doubt(3, 5_000, { code: "STALLED", detail: "" });
   ledger.done({ partNumber: 1, etag: "e1", checksum: null });
   const progress = { bytesPerSecond: MIB, sampledBytes: 5 * MIB, sampledAt: 1_000 };
-  return takeSnapshot({ record, ledger, lane: "worker", faults: 3 }, progress, 2_000);
+  return snapshotOf({ record, ledger, lane: "worker", faults: 3 }, progress, 2_000);
 }
 
 test.each(states)("%s: what is always told is told", (state) => {
   const { id, order, key, name, type, owner, durability, attempts, createdAt, updatedAt, plan } =
     records[state];
-  expect(snapshotOf(records[state])).toMatchObject({
+  expect(halfSent(records[state])).toMatchObject({
     ...{ id, order, key, name, type, owner, state, durability, attempts, createdAt, updatedAt },
     ...{ size: plan.size, partSize: plan.partSize, partsTotal: plan.partCount },
   });
 });
 
 describe("what is told in some states only, and null in all others", () => {
-  type Snapshot = ReturnType<typeof snapshotOf>;
+  type Snapshot = ReturnType<typeof halfSent>;
   const tellers: { [K in keyof Snapshot]?: Partial<Record<UploadState, Snapshot[K]>> } = {
     reason: { paused: "user", waiting: "backoff" },
     lane: { uploading: "worker" },
@@ -42,18 +43,18 @@ describe("what is told in some states only, and null in all others", () => {
     states.map((state) => [field as keyof Snapshot, state, told[state] ?? null] as const),
   );
   test.each(cases)("%s in %s", (field, state, value) => {
-    expect(snapshotOf(records[state])[field]).toEqual(value);
+    expect(halfSent(records[state])[field]).toEqual(value);
   });
 
   test("nothing else is ever null", () => {
     for (const state of states)
-      for (const [field, value] of Object.entries(snapshotOf(records[state])))
+      for (const [field, value] of Object.entries(halfSent(records[state])))
         if (!(field in tellers)) expect(value, field).not.toBeNull();
   });
 });
 
 test("faults are counted, and parts in trouble are named with their last one", () => {
-  expect(snapshotOf(records.uploading)).toMatchObject({
+  expect(halfSent(records.uploading)).toMatchObject({
     faults: 3,
     troubledParts: [{ partNumber: 3, attempts: 1, error: { code: "STALLED", detail: "" } }],
   });
@@ -61,13 +62,13 @@ test("faults are counted, and parts in trouble are named with their last one", (
 
 describe("bytes and parts", () => {
   test("while sending, the running part's share is estimated", () => {
-    const { uploadedBytes, estimatedBytes, partsDone } = snapshotOf(records.uploading);
+    const { uploadedBytes, estimatedBytes, partsDone } = halfSent(records.uploading);
     expect([uploadedBytes, estimatedBytes, partsDone]).toEqual([5 * MIB, 6 * MIB, 1]);
   });
 
   test("while resting, only what was confirmed counts", () => {
     for (const state of ["queued", "completing", "paused", "waiting", "failed", "canceled"] as const) {
-      const { uploadedBytes, estimatedBytes, partsDone } = snapshotOf(records[state]);
+      const { uploadedBytes, estimatedBytes, partsDone } = halfSent(records[state]);
       expect([uploadedBytes, estimatedBytes, partsDone], state).toEqual([5 * MIB, 5 * MIB, 1]);
     }
   });
@@ -76,7 +77,7 @@ describe("bytes and parts", () => {
     const ledger = new PartLedger(records.done.plan);
     const progress = { bytesPerSecond: null, sampledBytes: 0, sampledAt: 0 };
     expect(
-      takeSnapshot({ record: records.done, ledger, lane: "worker", faults: 0 }, progress, 0),
+      snapshotOf({ record: records.done, ledger, lane: "worker", faults: 0 }, progress, 0),
     ).toMatchObject({
       ...{ uploadedBytes: 12 * MIB, estimatedBytes: 12 * MIB, partsDone: 3 },
     });
@@ -85,5 +86,5 @@ describe("bytes and parts", () => {
 
 test("it is plain data: a structured clone is the same", () => {
   for (const state of states)
-    expect(structuredClone(snapshotOf(records[state]))).toEqual(snapshotOf(records[state]));
+    expect(structuredClone(halfSent(records[state]))).toEqual(halfSent(records[state]));
 });

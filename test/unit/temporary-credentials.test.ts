@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { StorageFault } from "../../src/core/storage.ts";
-import { CredentialSource, type TemporaryCredentials } from "../../sw/temporary-credentials.ts";
+import { CredentialSource, type TemporaryCredentials } from "../../sw/storage/temporary-credentials.ts";
 
 const MINUTE = 60_000;
 
@@ -82,14 +82,14 @@ describe("what the app throws", () => {
   test.each([
     ["401", new Response(null, { status: 401 }), "unauthorized", "UNAUTHORIZED"],
     ["403", Object.assign(new Error("no"), { status: 403 }), "unauthorized", "UNAUTHORIZED"],
-    ["503", new Response(null, { status: 503 }), "busy", "SLOW_DOWN"],
-    ["404", new Response(null, { status: 404 }), "busy", "SERVER_RESPONSE_INVALID"],
+    ["503", new Response(null, { status: 503 }), "transient", "SLOW_DOWN"],
+    ["404", new Response(null, { status: 404 }), "transient", "SERVER_RESPONSE_INVALID"],
     ["Chromium's lost network", new TypeError("Failed to fetch"), "network", "NETWORK"],
     ["Firefox's", new TypeError("NetworkError when attempting to fetch resource."), "network", "NETWORK"],
     ["Safari's", new TypeError("Load failed"), "network", "NETWORK"],
     ["its own deadline", new DOMException("too long", "TimeoutError"), "network", "NETWORK"],
-    ["a mistake of its own", new TypeError("x is not a function"), "busy", "SERVER_ERROR"],
-    ["nothing useful", undefined, "busy", "SERVER_ERROR"],
+    ["a mistake of its own", new TypeError("x is not a function"), "transient", "SERVER_ERROR"],
+    ["nothing useful", undefined, "transient", "SERVER_ERROR"],
   ])("%s", async (_name, thrown, kind, code) => {
     const source = new CredentialSource(async () => {
       throw thrown;
@@ -105,7 +105,7 @@ describe("what the app throws", () => {
       if (isDown) throw new Response(null, { status: 429, headers: { "retry-after": "7" } });
       return session(1, 60 * MINUTE);
     });
-    expect(await faultOf(source)).toMatchObject({ kind: "busy", retryAfterMs: 7_000 });
+    expect(await faultOf(source)).toMatchObject({ kind: "transient", retryAfterMs: 7_000 });
     isDown = false;
     expect(await source.get()).toMatchObject({ accessKeyId: "key1" });
   });
@@ -129,12 +129,12 @@ describe("what is no answer", () => {
   ])("%s", async (_name, answer, place) => {
     const source = new CredentialSource(async () => answer() as TemporaryCredentials);
     const fault = await faultOf(source);
-    expect(fault).toMatchObject({ kind: "busy", code: "SERVER_RESPONSE_INVALID" });
+    expect(fault).toMatchObject({ kind: "transient", code: "SERVER_RESPONSE_INVALID" });
     expect((fault as StorageFault).detail).toBe(`credentials: ${place} is not as it should be`);
   });
 
   test("credentials that are past their end", async () => {
     const fault = await faultOf(new CredentialSource(async () => session(1, 0)));
-    expect(fault).toMatchObject({ kind: "busy", code: "SERVER_RESPONSE_INVALID" });
+    expect(fault).toMatchObject({ kind: "transient", code: "SERVER_RESPONSE_INVALID" });
   });
 });

@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { type Effect, transition, type UploadEvent } from "../../src/core/transition.ts";
-import { isActive, owesAbort, type UploadRecord, type UploadState } from "../../src/core/upload.ts";
+import type { UploadState } from "../../src/core/states.ts";
+import { isActive, owesAbort, type UploadRecord } from "../../sw/model/record.ts";
+import { type Effect, transition, type UploadEvent } from "../../sw/model/transition.ts";
 import { fault, object, records } from "./records.ts";
 
 const NOW = 5_000;
@@ -150,8 +151,8 @@ describe("what the app forbids", () => {
   test("is no fault, and no try", () => {
     const [waiting] = transition({ ...records.uploading, attempts: 2 }, events.forbidden, NOW);
     expect(waiting).toMatchObject({
-      ...{ state: "waiting", reason: "constraint", nextAttemptAt: 9_500, attempts: 2, remote: open },
-      error: { code: "CONSTRAINT", detail: "hours" },
+      ...{ state: "waiting", reason: "conditions", nextAttemptAt: 9_500, attempts: 2, remote: open },
+      error: { code: "CONDITIONS_UNMET", detail: "hours" },
     });
     expect(transition(waiting, events.wake, NOW)[0]).toMatchObject({ state: "uploading", attempts: 2 });
   });
@@ -238,7 +239,7 @@ const FACTS = [
   "lastModified",
   "owner",
   "priority",
-  "constraints",
+  "conditions",
   "method",
   "plan",
   "createdAt",
@@ -269,9 +270,10 @@ const RULES: Record<
   "an unchanged record leaves nothing to do but to delete it": (before, after, effects) =>
     after !== before || effects.length === 0 || effects.includes("deleteRecord"),
   "what the app forbids counts as no try": (before, after) =>
-    after.state !== "waiting" || after.reason !== "constraint" || after.attempts <= before.attempts,
+    after.state !== "waiting" || after.reason !== "conditions" || after.attempts <= before.attempts,
   "waiting for the app's conditions is told as that": (_, after) =>
-    after.state !== "waiting" || (after.reason === "constraint") === (after.error.code === "CONSTRAINT"),
+    after.state !== "waiting" ||
+    (after.reason === "conditions") === (after.error.code === "CONDITIONS_UNMET"),
   "what is kept is lost only with the file": (before, after) =>
     after.durability !== "memory" ||
     before.durability === "memory" ||

@@ -1,14 +1,20 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { PartLedger } from "../../src/core/part-ledger.ts";
-import { startProgress } from "../../src/core/progress.ts";
-import { takeSnapshot, type WireSnapshot } from "../../src/core/snapshot.ts";
-import { type Broadcast, PROTOCOL_VERSION, type ScopedName, type UploadList } from "../../src/protocol.ts";
-import { UploadListMirror } from "../../src/upload-list.ts";
+import type { WireSnapshot } from "../../src/core/snapshot.ts";
+import { UploadListMirror } from "../../src/page/upload-list.ts";
+import {
+  type Broadcast,
+  PROTOCOL_VERSION,
+  type ScopedName,
+  type UploadList,
+} from "../../src/protocol/protocol.ts";
+import { PartLedger } from "../../sw/model/part-ledger.ts";
+import { startProgress } from "../../sw/model/progress.ts";
+import { snapshotOf } from "../../sw/model/snapshot.ts";
 import { records } from "./records.ts";
 
 function upload(id: string, order = 1, name = id): WireSnapshot {
   const record = { ...records.queued, id, order, name };
-  return takeSnapshot(
+  return snapshotOf(
     { record, ledger: new PartLedger(record.plan), lane: "worker", faults: 0 },
     startProgress(0, 0),
     0,

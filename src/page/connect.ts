@@ -1,0 +1,67 @@
+import { Workbox } from "workbox-window";
+import { explained } from "../core/error-messages.ts";
+import { Connection } from "./connection.ts";
+import { type PageOptions, Uploads } from "./uploads.ts";
+
+export type ConnectOptions = PageOptions &
+  (
+    | {
+        /** URL of the worker's script, which calls `serveUploads`. It is registered if it is not yet. */
+        readonly worker: string;
+        /** Pages that the worker is for. @default the script's folder */
+        readonly scope?: string;
+        /** How the script is loaded. @default "classic" */
+        readonly type?: WorkerType;
+      }
+    | {
+        /** For apps that register their worker themselves. */ readonly registration: ServiceWorkerRegistration;
+      }
+  );
+
+/**
+ * Connects this page to the worker that carries the uploads.
+ *
+ * @throws {UploadError} `NOT_SUPPORTED`, `WORKER_UNREACHABLE`, `PROTOCOL_MISMATCH`, `DATABASE_UNAVAILABLE`,
+ *   `DATABASE_TOO_NEW`
+ */
+export async function connectUploads(options: ConnectOptions): Promise<Uploads> {
+  if (!navigator.serviceWorker || !navigator.locks) throw explained({ code: "NOT_SUPPORTED", detail: "" });
+  const registration = "registration" in options ? options.registration : await register(options);
+  await becomesActive(registration);
+  const connection = new Connection(registration);
+  const uploads = new Uploads(connection, registration);
+  try {
+    await uploads.open(options);
+  } catch (error) {
+    uploads.close();
+    throw error;
+  }
+  return uploads;
+}
+
+async function register({ worker, scope, type }: Extract<ConnectOptions, { worker: string }>) {
+  const workbox = new Workbox(worker, { ...(scope && { scope }), ...(type && { type }) });
+  try {
+    // At once: an upload that was cut off should not wait for the page's images.
+    const registration = await workbox.register({ immediate: true });
+    if (registration) return registration;
+  } catch (cause) {
+    throw explained({ code: "WORKER_UNREACHABLE", detail: `${worker}: ${String(cause)}` }, { cause });
+  }
+  throw explained({ code: "NOT_SUPPORTED", detail: "" });
+}
+
+/** `Workbox.active` would wait for ever on a page that its worker does not control, as after a reload with Shift. */
+function becomesActive(registration: ServiceWorkerRegistration): Promise<void> {
+  if (registration.active) return Promise.resolve();
+  const coming = registration.waiting ?? registration.installing;
+  return new Promise((resolve, reject) => {
+    const look = () => {
+      if (coming?.state === "activating" || coming?.state === "activated") resolve();
+      else if (!coming || coming.state === "redundant")
+        reject(explained({ code: "WORKER_UNREACHABLE", detail: "its script failed to install" }));
+    };
+    coming?.addEventListener("statechange", look);
+    look();
+  });
+}

@@ -1,0 +1,150 @@
+import { type Endpoint, type Remote, wrap } from "comlink";
+import { explained } from "../core/error-messages.ts";
+import type { UploadErrorCode } from "../core/errors.ts";
+import type { PartRange } from "../core/part-ranges.ts";
+import {
+  type CallMessage,
+  type PageMessage,
+  PROTOCOL_VERSION,
+  type Reply,
+  type WorkerApi,
+  type WorkerMessage,
+} from "../protocol/protocol.ts";
+
+/** A call is sent again this often until it is answered: the worker may have died over it. */
+const REPEAT_MS = 5_000;
+/** A worker that has given no sign for so long will not give one. */
+const SILENCE_MS = 30_000;
+
+/** Calls to the worker behind a registration, whichever version of it is active, dead or alive. */
+export class Connection {
+  readonly #registration: ServiceWorkerRegistration;
+  readonly #remote: Remote<WorkerApi>;
+  readonly #pending = new Map<string, PendingCall>();
+  #deliver = (_answer: unknown) => {};
+  readonly #closing = new AbortController();
+  onSyncUsed = () => {};
+
+  constructor(registration: ServiceWorkerRegistration) {
+    this.#registration = registration;
+    this.#remote = wrap<WorkerApi>(this.#endpoint());
+    const { signal } = this.#closing;
+    navigator.serviceWorker.addEventListener("message", (event) => this.#receive(event), { signal });
+    // With addEventListener the browser holds messages back until it is told that somebody listens.
+    navigator.serviceWorker.startMessages();
+  }
+
+  /**
+   * Every call settles, and one that the worker's death has cut off is made again.
+   *
+   * @throws {UploadError} what the worker answered, or `PROTOCOL_MISMATCH`, `WORKER_UNREACHABLE`
+   */
+  async call<T>(use: (remote: Remote<WorkerApi>) => Promise<Reply<T>>): Promise<T> {
+    const reply = await use(this.#remote);
+    if (reply.ok) return reply.value;
+    throw explained(reply.error);
+  }
+
+  /** Lets the worker look whether there is something to do, and starts it if need be. */
+  wake(): void {
+    this.#send({ backhaul: PROTOCOL_VERSION, type: "wake" });
+  }
+
+  /** Tells the worker what the browser has been left with. For `pagehide`: it goes out at once. */
+  handedOver(fetchId: string, runs: readonly PartRange[], isImmediate: boolean): void {
+    this.#send({ backhaul: PROTOCOL_VERSION, type: "handedOver", fetchId, runs, isImmediate });
+  }
+
+  close(): void {
+    this.#closing.abort();
+    for (const id of [...this.#pending.keys()])
+      this.#fail(id, "WORKER_UNREACHABLE", "the connection was closed");
+  }
+
+  #endpoint(): Endpoint {
+    return {
+      postMessage: (message: CallMessage) => this.#start(message),
+      addEventListener: (_type, listener) => {
+        this.#deliver = (answer) => {
+          const event = new MessageEvent("message", { data: answer });
+          if ("handleEvent" in listener) listener.handleEvent(event);
+          else listener(event);
+        };
+      },
+      removeEventListener: () => {},
+    };
+  }
+
+  #start(message: CallMessage): void {
+    const { id } = message;
+    const repeat = setInterval(() => {
+      const call = this.#pending.get(id);
+      // Counted in repeats, not by a clock: after sleep a clock would blame the worker for the night.
+      if (!call || ++call.unanswered * REPEAT_MS > SILENCE_MS) this.#fail(id, "WORKER_UNREACHABLE");
+      else this.#send({ backhaul: PROTOCOL_VERSION, type: "call", message });
+    }, REPEAT_MS);
+    this.#pending.set(id, { repeat, unanswered: 0 });
+    try {
+      this.#send({ backhaul: PROTOCOL_VERSION, type: "call", message });
+    } catch (error) {
+      this.#fail(id, "OPTION_INVALID", String(error));
+    }
+  }
+
+  #send(message: PageMessage): void {
+    const { active } = this.#registration;
+    // Between two versions there may be none for a moment; a call is repeated.
+    active?.postMessage(message);
+  }
+
+  #receive({ data, source }: MessageEvent<WorkerMessage | null>): void {
+    if (typeof data !== "object" || data?.backhaul === undefined) return;
+    switch (data.type) {
+      case "reply": {
+        const id = (data.message as Partial<CallMessage> | null)?.id;
+        if (typeof id !== "string" || !this.#settle(id)) return;
+        this.#deliver(data.message);
+        return;
+      }
+      case "working": {
+        const call = this.#pending.get(data.callId);
+        if (call) call.unanswered = 0;
+        return;
+      }
+      case "stay":
+        (source as ServiceWorker | null)?.postMessage({
+          backhaul: PROTOCOL_VERSION,
+          type: "here",
+        } satisfies PageMessage);
+        return;
+      case "syncUsed":
+        this.onSyncUsed();
+        return;
+      case "mismatch":
+        for (const id of [...this.#pending.keys()]) this.#fail(id, "PROTOCOL_MISMATCH");
+        // If it is the worker that is old, this brings the new one.
+        void this.#registration.update().catch(() => {});
+        return;
+      default:
+        data satisfies never;
+    }
+  }
+
+  #settle(id: string): boolean {
+    const call = this.#pending.get(id);
+    clearInterval(call?.repeat);
+    return this.#pending.delete(id);
+  }
+
+  /** Comlink knows no failed transport, so the failure arrives as the call's answer. */
+  #fail(id: string, code: UploadErrorCode, detail = ""): void {
+    if (!this.#settle(id)) return;
+    const reply: Reply<never> = { ok: false, error: { code, detail } };
+    this.#deliver({ id, type: "RAW", value: reply });
+  }
+}
+
+interface PendingCall {
+  readonly repeat: ReturnType<typeof setInterval>;
+  unanswered: number;
+}

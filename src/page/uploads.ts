@@ -1,0 +1,302 @@
+import type { Remote } from "comlink";
+import { explained } from "../core/error-messages.ts";
+import type { AddOptions } from "../core/options.ts";
+import type { UploadSnapshot } from "../core/snapshot.ts";
+import type { StoredObject } from "../core/storage.ts";
+import type {
+  AddRequest,
+  BelievedOwner,
+  ListMark,
+  Reply,
+  ScopedName,
+  Source,
+  WorkerApi,
+} from "../protocol/protocol.ts";
+import { Alarm } from "./alarm.ts";
+import type { Connection } from "./connection.ts";
+import { type Guarantees, guaranteesOf } from "./guarantees.ts";
+import { Keeper } from "./hand-over.ts";
+import { type ListListener, UploadListMirror } from "./upload-list.ts";
+import { WakeUp } from "./wake-up.ts";
+import { DriverWatch } from "./watch-driver.ts";
+
+/** What a page says about itself as it connects. */
+export interface PageOptions {
+  /** Who is signed in, as by `setOwner`; "" for nobody. @default whoever was signed in last */
+  readonly owner?: string;
+  /** Ask the browser at the first `add` not to drop what is stored for this site. Firefox asks the user. @default true */
+  readonly persist?: boolean;
+}
+
+/** The uploads of this app in this browser, as every page of it sees them. Made by `connectUploads`. */
+export class Uploads {
+  readonly #connection: Connection;
+  readonly #registration: ServiceWorkerRegistration;
+  readonly #mirror: UploadListMirror;
+  readonly #watch: DriverWatch;
+  readonly #keeper: Keeper;
+  readonly #wakeUp: WakeUp;
+  readonly #alarm: Alarm;
+  readonly #closing = new AbortController();
+  #auth: Readonly<Record<string, string>> | undefined;
+  #owner: BelievedOwner = null;
+  #persist = false;
+
+  constructor(connection: Connection, registration: ServiceWorkerRegistration) {
+    const name: ScopedName = `backhaul:${registration.scope}`;
+    this.#connection = connection;
+    this.#registration = registration;
+    this.#mirror = new UploadListMirror(name, {
+      fetchList: () => connection.call((api) => api.list()),
+      onNewWorker: () => {
+        // It kept the headers in memory only.
+        if (this.#auth) void this.setAuth(this.#auth).catch(() => {});
+        this.#keeper.refresh();
+        this.#wakeUp.renew();
+      },
+    });
+    this.#keeper = new Keeper({
+      ...{ registration, connection, name },
+      auth: () => this.#auth ?? {},
+      owner: () => this.#owner,
+    });
+    this.#wakeUp = new WakeUp(registration, name);
+    this.#alarm = new Alarm(() => connection.wake());
+    connection.onSyncUsed = () => this.#wakeUp.renew();
+    this.#watch = new DriverWatch(
+      name,
+      () => this.list().some(wantsWorker),
+      () => connection.wake(),
+    );
+  }
+
+  /** @internal The first exchange with the worker. */
+  async open({ owner, persist = true }: PageOptions): Promise<void> {
+    this.#persist = persist;
+    if (owner !== undefined) await this.#tellOwner(owner);
+    await this.#mirror.refresh();
+    this.#keeper.start();
+    this.#mirror.subscribe((uploads) => {
+      this.#watch.look();
+      this.#keeper.look(uploads);
+      this.#wakeUp.look(uploads.some(wantsWorker));
+      this.#alarm.look(uploads);
+    });
+    const { signal } = this.#closing;
+    const wake = () => {
+      this.#watch.look();
+      this.#connection.wake();
+    };
+    addEventListener("online", wake, { signal });
+    navigator.connection?.addEventListener("change", wake, { signal });
+    addEventListener(
+      "pageshow",
+      ({ persisted }) => {
+        wake();
+        if (persisted) this.#keeper.start();
+      },
+      { signal },
+    );
+    addEventListener(
+      "pagehide",
+      () => {
+        this.#keeper.leave();
+        this.#watch.stop();
+      },
+      { signal },
+    );
+  }
+
+  /**
+   * Adds one file. Settles once it will survive the tab, or can't (its snapshot's `durability` says which); the upload
+   * starts before that. Of a `FileSystemFileHandle` no copy is made: the file is read where it is, as long as it stays there
+   * and is not changed (`FILE_CHANGED`), and after a restart of the browser once the user allows it (`requestPermission`).
+   *
+   * @returns the upload's id
+   * @throws {UploadError} `KEY_INVALID`, `FILE_INVALID`, `FILE_TOO_LARGE`, `PART_SIZE_INVALID`, `OPTION_INVALID`,
+   *   `FILE_LOST` and `FILE_PERMISSION` of a handle, `QUOTA_EXCEEDED` with `requireDurable`, `OWNER_CHANGED`, `DATABASE_UNAVAILABLE`, `WORKER_UNREACHABLE`
+   */
+  async add(file: Source, options: AddOptions): Promise<string> {
+    const [id] = await this.addAll([{ file, ...options }]);
+    return id as string;
+  }
+
+  /** Adds files together: all of them, or none if one is refused. Small ones go first. Errors as `add`. */
+  async addAll(files: readonly (AddOptions & { readonly file: Source })[]): Promise<string[]> {
+    const requests = files.map(({ file, ...options }): AddRequest => {
+      if (!isSource(file)) throw explained({ code: "FILE_INVALID", detail: "" });
+      return { id: crypto.randomUUID(), source: file, options };
+    });
+    this.#askToPersist();
+    await this.#command((api) => api.add(requests, this.#owner));
+    return requests.map(({ id }) => id);
+  }
+
+  /** All uploads, in the order they were added. The same array until something changes. */
+  list(): readonly UploadSnapshot[] {
+    return this.#mirror.list();
+  }
+
+  get(id: string): UploadSnapshot | undefined {
+    return this.#mirror.get(id);
+  }
+
+  /** Calls back at once with all uploads, then on every change, at most about 10 times a second. Returns how to stop. */
+  subscribe(listener: ListListener): () => void {
+    return this.#mirror.subscribe(listener);
+  }
+
+  /**
+   * Waits for the end of an upload.
+   *
+   * @throws {UploadError} why it failed; `CANCELED`; `UPLOAD_NOT_FOUND` if there is none, it was removed, or its owner has
+   *   signed out
+   */
+  finished(id: string): Promise<StoredObject> {
+    return new Promise((resolve, reject) => {
+      let stop: (() => void) | undefined;
+      let isOver = false;
+      const end = (settle: () => void) => {
+        isOver = true;
+        stop?.();
+        settle();
+      };
+      stop = this.subscribe(() => {
+        if (isOver) return;
+        const upload = this.get(id);
+        if (!upload) end(() => reject(explained({ code: "UPLOAD_NOT_FOUND", detail: id })));
+        else if (upload.object) end(() => resolve(upload.object as StoredObject));
+        else if (upload.state === "canceled") end(() => reject(explained({ code: "CANCELED", detail: "" })));
+        else if (upload.state === "failed") end(() => reject(upload.error));
+      });
+      if (isOver) stop();
+    });
+  }
+
+  /** Pauses one upload, or all that have not ended. @throws {UploadError} `UPLOAD_NOT_FOUND` */
+  async pause(id?: string): Promise<void> {
+    await this.#command((api) => api.pause(id ?? null));
+  }
+
+  /** Resumes one paused upload, or all. @throws {UploadError} `UPLOAD_NOT_FOUND` */
+  async resume(id?: string): Promise<void> {
+    await this.#command((api) => api.resume(id ?? null));
+  }
+
+  /** Tries a failed upload again. @throws {UploadError} `UPLOAD_NOT_FOUND`, `STATE_INVALID` */
+  async retry(id: string): Promise<void> {
+    await this.#command((api) => api.retry(id));
+  }
+
+  /** Ends an upload and drops its parts at S3. @throws {UploadError} `UPLOAD_NOT_FOUND`, `STATE_INVALID` if it is done */
+  async cancel(id: string): Promise<void> {
+    await this.#command((api) => api.cancel(id));
+  }
+
+  /**
+   * Takes an ended upload off the list; without an id, all that are done or canceled (what failed stays: somebody should see
+   * it). Objects stay.
+   *
+   * @throws {UploadError} `STATE_INVALID` if it has not ended
+   */
+  async remove(id?: string): Promise<void> {
+    await this.#command((api) => api.remove(id ?? null));
+  }
+
+  /**
+   * Gives a file back to an upload that waits for it (`waiting`, reason `file`).
+   *
+   * @throws {UploadError} `FILE_MISMATCH` if it is another file, `STATE_INVALID`, `UPLOAD_NOT_FOUND`
+   */
+  async attach(id: string, file: Source): Promise<void> {
+    await this.#command((api) => api.attach(id, file));
+  }
+
+  /**
+   * Asks the user to let an upload's file be read again, which was added by its handle (`waiting`, reason `file`, error
+   * `FILE_PERMISSION`). To be called on a click or a key.
+   *
+   * @throws {UploadError} `FILE_PERMISSION` if the user refuses, `FILE_LOST`, `STATE_INVALID`, `UPLOAD_NOT_FOUND`
+   */
+  async requestPermission(id: string): Promise<void> {
+    const handle = await this.#connection.call((api) => api.handle(id));
+    let answer: unknown;
+    try {
+      answer = await handle.requestPermission?.({ mode: "read" });
+    } catch (cause) {
+      throw explained({ code: "FILE_PERMISSION", detail: String(cause) }, { cause });
+    }
+    if (answer === "denied" || answer === "prompt") throw explained({ code: "FILE_PERMISSION", detail: "" });
+    await this.#command((api) => api.reopen(id));
+  }
+
+  /** Else the browser may drop what is stored when the disk is full. Once, and not waited for: Firefox asks the user. */
+  #askToPersist(): void {
+    if (!this.#persist) return;
+    this.#persist = false;
+    navigator.storage?.persist?.().catch(() => {});
+  }
+
+  /**
+   * Says who is signed in; "" for nobody. Until they are back, uploads of all others rest as they are: they are not listed,
+   * can't be addressed (`UPLOAD_NOT_FOUND`), and not a byte of theirs is sent. What was added without anybody signed in is
+   * nobody's. Kept across sessions, since a worker may wake with no page to ask. Headers of `setAuth` are forgotten with
+   * their user: give new ones afterwards.
+   *
+   * @param owner any name for the user that stays the same, of at most 1,024 characters
+   */
+  async setOwner(owner: string): Promise<void> {
+    await this.#mirror.reaches(await this.#tellOwner(owner));
+  }
+
+  #tellOwner(owner: string): Promise<ListMark> {
+    if (this.#owner !== null && this.#owner !== owner) this.#auth = undefined;
+    this.#owner = owner;
+    return this.#connection.call((api) => api.setOwner(owner));
+  }
+
+  /**
+   * Headers that go along with each request to the app's server, such as `authorization`. Kept in memory only, but for a
+   * hand-over: the browser keeps the requests that it has been left with until they are done.
+   *
+   * @throws {UploadError} `OWNER_CHANGED` if another tab has said since that somebody else is signed in
+   */
+  async setAuth(headers: Readonly<Record<string, string>>): Promise<void> {
+    this.#auth = { ...headers };
+    await this.#command((api) => api.setAuth(headers, this.#owner));
+  }
+
+  /** Whoever has given a command finds it done in the list. */
+  async #command(use: (api: Remote<WorkerApi>) => Promise<Reply<ListMark>>): Promise<void> {
+    await this.#mirror.reaches(await this.#connection.call(use));
+  }
+
+  /** What uploads survive here: in this browser, and with this app's set-up. */
+  guarantees(): Guarantees {
+    const { backgroundFetch, sync } = this.#registration;
+    return guaranteesOf({
+      canHandOver: backgroundFetch !== undefined && this.#mirror.hasRelay,
+      canSync: sync !== undefined,
+    });
+  }
+
+  /** Lets go of the worker. Uploads go on. */
+  close(): void {
+    this.#closing.abort();
+    this.#watch.stop();
+    this.#alarm.stop();
+    this.#keeper.close();
+    this.#mirror.close();
+    this.#connection.close();
+  }
+}
+
+function isSource(value: unknown): value is Source {
+  return value instanceof Blob || value instanceof (globalThis.FileSystemFileHandle ?? Blob);
+}
+
+/** A worker should be alive for it: there is work, or a wait that a clock ends. */
+function wantsWorker({ state, nextAttemptAt, reason }: UploadSnapshot): boolean {
+  if (state === "queued" || state === "uploading" || state === "completing") return true;
+  return nextAttemptAt !== null && reason !== "conditions";
+}

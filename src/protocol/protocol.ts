@@ -1,0 +1,163 @@
+import type { UploadErrorWire } from "../core/errors.ts";
+import type { AddOptions } from "../core/options.ts";
+import type { PartPlan } from "../core/part-plan.ts";
+import type { PartRange } from "../core/part-ranges.ts";
+import type { WireSnapshot } from "../core/snapshot.ts";
+
+/**
+ * Every message between pages and the worker: types, and the version they are of.
+ *
+ * `PageMessage` and `WorkerMessage` travel by `postMessage` between a page and the `ServiceWorker`, which is what wakes a
+ * worker; `Broadcast` travels from the worker to all pages by BroadcastChannel, which wakes nobody.
+ */
+
+/** Raised with every change that an older other side would misunderstand. */
+export const PROTOCOL_VERSION = 2;
+
+/** Marks messages as Backhaul's own: the app's may share the way. This envelope must never change. */
+interface Envelope {
+  readonly backhaul: typeof PROTOCOL_VERSION;
+}
+
+export type PageMessage = Envelope &
+  (
+    | /** A Comlink message. Sent again until answered: the worker may have died over it. */
+    { readonly type: "call"; readonly message: CallMessage }
+    | /** The answer to "stay". Its arrival is the event that extends the worker's life. */ {
+        readonly type: "here";
+      }
+    | /** Look whether there is something to do. */ { readonly type: "wake" }
+    | /** The page has left these runs to the browser, and goes; or stays, if it was the app's wish. */ {
+        readonly type: "handedOver";
+        readonly isImmediate: boolean;
+        readonly fetchId: string;
+        readonly runs: readonly PartRange[];
+      }
+  );
+
+export type WorkerMessage = Envelope &
+  (
+    | { readonly type: "reply"; readonly message: unknown }
+    | /** The call is being worked on. */ { readonly type: "working"; readonly callId: string }
+    | /** Please answer "here", so that this worker may go on. */ { readonly type: "stay" }
+    | /** The browser's wake-up for later has been used up: please register another. */ {
+        readonly type: "syncUsed";
+      }
+    | /** The page speaks another version of the protocol. */ { readonly type: "mismatch" }
+  );
+
+/** What is known here of a Comlink message; the rest is Comlink's. */
+export interface CallMessage {
+  readonly id: string;
+}
+
+export type Broadcast = Envelope & {
+  readonly type: "changed";
+  /** Names one life of a worker; another one means that what came between may have been missed. */
+  readonly epoch: string;
+  /** Counts up within an epoch. */
+  readonly sequence: number;
+  readonly changed: readonly WireSnapshot[];
+  /** Ids. */
+  readonly removed: readonly string[];
+};
+
+/** Goes out at once with each part, on a channel of its own, to the keeper: it must know what not to hand over. */
+export type PartsBroadcast = Envelope & {
+  readonly type: "partsDone";
+  readonly id: string;
+  readonly partNumbers: readonly number[];
+};
+
+/** A place in the stream of broadcasts: everything up to number `sequence` of this epoch. */
+export interface ListMark {
+  readonly epoch: string;
+  readonly sequence: number;
+}
+
+/** Contains what was broadcast up to its mark. */
+export interface UploadList extends ListMark {
+  readonly uploads: readonly WireSnapshot[];
+  /** Whether uploads can be left to the browser, as far as the worker knows. */
+  readonly hasRelay: boolean;
+}
+
+/** Where an upload's bytes come from. */
+export type Source = Blob | FileSystemFileHandle;
+
+export interface AddRequest {
+  readonly id: string;
+  readonly source: Source;
+  readonly options: AddOptions;
+}
+
+/**
+ * Whom a page takes to be signed in; null if it has not said. What it brings with it (files, headers) is refused with
+ * `OWNER_CHANGED`, and nothing is given to it, if the worker has been told of another one since.
+ */
+export type BelievedOwner = string | null;
+
+/** A value or an error; as a value, since Comlink would drop an error's code. */
+export type Reply<T> =
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly error: UploadErrorWire };
+
+/**
+ * What the worker does for pages. Each call may be repeated after a lost answer and then changes nothing more. A command is
+ * answered with the mark at which pages see what it has done.
+ */
+export interface WorkerApi {
+  /** All or none. Settles once every file is durable, or known not to be. */
+  add(requests: readonly AddRequest[], owner: BelievedOwner): Promise<Reply<ListMark>>;
+  list(): Promise<Reply<UploadList>>;
+  /** For one upload, or all with null; as `resume`. */
+  pause(id: string | null): Promise<Reply<ListMark>>;
+  resume(id: string | null): Promise<Reply<ListMark>>;
+  retry(id: string): Promise<Reply<ListMark>>;
+  cancel(id: string): Promise<Reply<ListMark>>;
+  /** One that has ended, or with null all that are done or canceled. */
+  remove(id: string | null): Promise<Reply<ListMark>>;
+  attach(id: string, source: Source): Promise<Reply<ListMark>>;
+  /** The handle by which an upload's file is read, for a page to ask the user with: a worker can't. */
+  handle(id: string): Promise<Reply<FileSystemFileHandle>>;
+  /** A file that could not be read may be readable now. */
+  reopen(id: string): Promise<Reply<ListMark>>;
+  /** Halts and hides the uploads of all others, and forgets the headers of whoever was signed in before. */
+  setOwner(owner: string): Promise<Reply<ListMark>>;
+  setAuth(headers: Readonly<Record<string, string>>, owner: BelievedOwner): Promise<Reply<ListMark>>;
+  /** A new keeper is there: what was left to the browser comes back to the worker. */
+  takeBack(): Promise<Reply<ListMark>>;
+  /** What the keeper needs at hand. */
+  parcels(owner: BelievedOwner): Promise<Reply<Parcels>>;
+}
+
+/** What could be left to the browser now. */
+export interface Parcels {
+  /** Base URL of the relay, same-origin; null if there is none. */
+  readonly relay: string | null;
+  readonly parcels: readonly Parcel[];
+}
+
+/** One upload, as far as it must be known to hand it over. */
+export interface Parcel {
+  readonly id: string;
+  readonly token: string;
+  readonly plan: PartPlan;
+  readonly bytes: Blob;
+  /** Numbers of the parts that S3 has. */
+  readonly done: readonly number[];
+  /** To be handed over now, and not only when the page goes. */
+  readonly isImmediate: boolean;
+}
+
+/** Begins the names of all Background Fetches of ours; the app may have others. */
+export const FETCH_PREFIX = "backhaul ";
+
+/** The name, per registration, of the BroadcastChannel, the database, the driver's Web Lock and the sync. */
+export type ScopedName = `backhaul:${string}`;
+
+/** The Web Lock of the page that hands over to the browser. */
+export const handOverLock = (name: ScopedName): string => `${name} keeper`;
+
+/** The BroadcastChannel of `PartsBroadcast`. */
+export const partsChannel = (name: ScopedName): string => `${name} parts`;

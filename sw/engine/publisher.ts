@@ -1,0 +1,79 @@
+import type { WireSnapshot } from "../../src/core/snapshot.ts";
+import {
+  type Broadcast,
+  type ListMark,
+  type PartsBroadcast,
+  PROTOCOL_VERSION,
+  partsChannel,
+  type ScopedName,
+  type UploadList,
+} from "../../src/protocol/protocol.ts";
+import { after } from "../platform/clock.ts";
+
+/** At most 10 messages a second, however many uploads move. */
+const SHORTEST_PAUSE_MS = 100;
+
+/** Tells all pages what has changed. */
+export class Publisher {
+  readonly #channel: BroadcastChannel;
+  readonly #partsChannel: BroadcastChannel;
+  readonly #snapshotOf: (id: string) => WireSnapshot | undefined;
+  readonly #epoch = crypto.randomUUID();
+  readonly #changed = new Set<string>();
+  #sequence = 0;
+  #isScheduled = false;
+
+  /** @param snapshotOf undefined for an upload that is no longer there */
+  constructor(name: ScopedName, snapshotOf: (id: string) => WireSnapshot | undefined) {
+    this.#channel = new BroadcastChannel(name);
+    this.#partsChannel = new BroadcastChannel(partsChannel(name));
+    this.#snapshotOf = snapshotOf;
+  }
+
+  partsDone(id: string, partNumbers: readonly number[]): void {
+    this.#partsChannel.postMessage({
+      backhaul: PROTOCOL_VERSION,
+      type: "partsDone",
+      id,
+      partNumbers,
+    } satisfies PartsBroadcast);
+  }
+
+  touch(id: string): void {
+    this.#changed.add(id);
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    after(SHORTEST_PAUSE_MS, () => this.#publish());
+  }
+
+  /** What a page starts from; broadcasts with higher numbers follow it. */
+  list(uploads: readonly WireSnapshot[]): Omit<UploadList, "hasRelay"> {
+    return { epoch: this.#epoch, sequence: this.#sequence, uploads };
+  }
+
+  /** The broadcast by which everything touched so far has been told. */
+  get mark(): ListMark {
+    return { epoch: this.#epoch, sequence: this.#isScheduled ? this.#sequence + 1 : this.#sequence };
+  }
+
+  #publish(): void {
+    this.#isScheduled = false;
+    this.#sequence += 1;
+    const changed: WireSnapshot[] = [];
+    const removed: string[] = [];
+    for (const id of this.#changed) {
+      const snapshot = this.#snapshotOf(id);
+      if (snapshot) changed.push(snapshot);
+      else removed.push(id);
+    }
+    this.#changed.clear();
+    this.#channel.postMessage({
+      backhaul: PROTOCOL_VERSION,
+      type: "changed",
+      epoch: this.#epoch,
+      sequence: this.#sequence,
+      changed,
+      removed,
+    } satisfies Broadcast);
+  }
+}

@@ -1,0 +1,89 @@
+import { after, now } from "../platform/clock.ts";
+
+/**
+ * Chromium kills a worker whose one event has run for 300 s, whatever it is doing; others are stricter. So a hold ends by
+ * itself a little before.
+ */
+const LONGEST_HOLD_MS = 290_000;
+/** `sync` events have 3 min. */
+const LONGEST_SYNC_MS = 175_000;
+
+declare const self: ServiceWorkerGlobalScope;
+
+/**
+ * Keeps the worker alive while there is work: one held `waitUntil` at a time. Each event that can hold replaces the hold
+ * before it, so that with the last page gone the last hold still has its full length.
+ */
+export class Lifecycle {
+  #release = () => {};
+  readonly #releaseSyncs = new Set<() => void>();
+  /** When the last hold ends at the latest, in milliseconds since 1970. */
+  #endsAt = 0;
+
+  constructor() {
+    self.registration.addEventListener("updatefound", () => {
+      const next = self.registration.installing;
+      next?.addEventListener("statechange", () => this.#makeWay());
+    });
+  }
+
+  get msLeft(): number {
+    return Math.max(0, this.#endsAt - now());
+  }
+
+  /** @param busy settles when there is nothing left to do */
+  hold(event: ExtendableEvent, busy: Promise<unknown>): void {
+    if (self.registration.waiting) return;
+    const release = this.#release;
+    this.#endsAt = now() + LONGEST_HOLD_MS;
+    event.waitUntil(
+      new Promise<void>((resolve) => {
+        const undo = after(LONGEST_HOLD_MS, resolve);
+        this.#release = () => {
+          undo();
+          resolve();
+        };
+        busy.then(this.#release, this.#release);
+      }),
+    );
+    release();
+  }
+
+  /**
+   * A `sync` runs beside the hold: it is what the browser repeats after a crash, so it must not end before the work does.
+   *
+   * @param whenTimeIsUp whether the browser should try again later by itself; otherwise this one counts as used
+   */
+  holdSync(
+    event: ExtendableEvent,
+    busy: Promise<unknown>,
+    whenTimeIsUp: () => Promise<"retry" | "used">,
+  ): void {
+    this.#endsAt = Math.max(this.#endsAt, now() + LONGEST_SYNC_MS);
+    event.waitUntil(
+      new Promise<void>((resolve, reject) => {
+        const undo = after(LONGEST_SYNC_MS, async () => {
+          if ((await whenTimeIsUp()) === "used") resolve();
+          else reject(new Error("backhaul: not done yet"));
+        });
+        const end = () => {
+          undo();
+          this.#releaseSyncs.delete(end);
+          resolve();
+        };
+        this.#releaseSyncs.add(end);
+        busy.then(end, end);
+      }),
+    );
+  }
+
+  /**
+   * A new version waits, and the browser lets it in only while no event of this one is held. With a page open this worker
+   * still lives, from one answered "stay" to the next.
+   */
+  #makeWay(): void {
+    if (!self.registration.waiting) return;
+    this.#release();
+    for (const release of this.#releaseSyncs) release();
+  }
+}

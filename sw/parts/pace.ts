@@ -1,0 +1,65 @@
+import { MIB } from "../../src/core/limits.ts";
+import type { StorageFault } from "../../src/core/storage.ts";
+import { Concurrency, type TimedPart } from "../model/concurrency.ts";
+import { now } from "../platform/clock.ts";
+import { PartSlots, type PartSlotsOptions, type Slot } from "./slots.ts";
+
+export interface PartPaceOptions<Turn> extends PartSlotsOptions<Turn> {
+  readonly onChange: (parts: number) => void;
+}
+
+/** Smaller parts take as long as their requests do. */
+const TELLING_BYTES = MIB;
+
+/** How many parts are on their way at once, and whose: over all uploads, as many as the link and S3 take well. */
+export class PartPace<Turn extends { readonly id: string }> {
+  readonly #concurrency: Concurrency;
+  readonly #slots: PartSlots<Turn>;
+  readonly #onChange: (parts: number) => void;
+  /** Of one part among the others, in bytes per second; null until one has arrived. */
+  #partSpeed: number | null = null;
+  #steadySpeed: number | null = null;
+
+  constructor(options: PartPaceOptions<Turn>) {
+    this.#concurrency = new Concurrency(options.capacity);
+    this.#slots = new PartSlots({ ...options, capacity: this.#concurrency.limit });
+    this.#onChange = options.onChange;
+  }
+
+  get partSpeed(): number | null {
+    return this.#partSpeed;
+  }
+
+  /** The same, smoothed over parts that are large enough to say something of the link; null until there was one. */
+  get steadySpeed(): number | null {
+    return this.#steadySpeed;
+  }
+
+  /** Waits for a place; undefined if the signal aborts first. */
+  acquire(turn: Turn, signal: AbortSignal): Promise<Slot | undefined> {
+    return this.#slots.acquire(turn, signal);
+  }
+
+  arrived(part: TimedPart): void {
+    const speed = (part.bytes / Math.max(part.endedAt - part.startedAt, 1)) * 1_000;
+    this.#partSpeed = speed;
+    if (part.bytes >= TELLING_BYTES) this.#steadySpeed = ((this.#steadySpeed ?? speed) + speed) / 2;
+    this.#change(() => this.#concurrency.arrived(part));
+  }
+
+  failed({ code }: StorageFault): void {
+    if (code !== "SLOW_DOWN" && code !== "STALLED") return;
+    // What was fast may have become slow: the next ones get the time that a slow link needs.
+    this.#partSpeed = null;
+    this.#change(() => this.#concurrency.refused(now()));
+  }
+
+  #change(change: () => void): void {
+    const before = this.#concurrency.limit;
+    change();
+    const { limit } = this.#concurrency;
+    if (limit === before) return;
+    this.#slots.capacity = limit;
+    this.#onChange(limit);
+  }
+}

@@ -1,0 +1,122 @@
+import { S3Client } from "@aws-sdk/client-s3";
+import * as v from "valibot";
+import { claimsSchema, type UploadClaims } from "../../s3/claims.ts";
+import { createHeaderSigner } from "../../s3/header-signer.ts";
+import { toMediaType } from "../../s3/media-type.ts";
+import { isRefusal } from "../../s3/s3-faults.ts";
+import { createS3Uploads, type S3Uploads } from "../../s3/s3-uploads.ts";
+import { UploadError } from "../../src/core/errors.ts";
+import { StorageFault } from "../../src/core/storage.ts";
+import { fetchWhole } from "../platform/transport.ts";
+import type { AuthorizedStorage } from "./http-storage.ts";
+import { CredentialSource, type Credentials, type FetchCredentials } from "./temporary-credentials.ts";
+
+export type { FetchCredentials, TemporaryCredentials } from "./temporary-credentials.ts";
+
+/** S3 itself, for apps that give each user credentials of their own, which allow what this user may do and no more. */
+export interface S3StorageOptions {
+  readonly credentials: FetchCredentials;
+  readonly bucket: string;
+  readonly region: string;
+  /** URL of another S3 engine than Amazon's. */
+  readonly endpoint?: string;
+  /** Bucket in the path rather than in the host's name. @default false */
+  readonly forcePathStyle?: boolean;
+}
+
+const TIMEOUT_MS = 30_000;
+// S3 may take minutes to put 10,000 parts together.
+const COMPLETE_TIMEOUT_MS = 240_000;
+const tokenSchema = v.pipe(v.string(), v.parseJson(), claimsSchema);
+
+/**
+ * Its tokens, which are stored, are plain claims: whose upload it is stands in the credentials, which are not.
+ *
+ * @throws {UploadError} `OPTION_INVALID`
+ */
+export function s3Storage(options: S3StorageOptions): AuthorizedStorage {
+  const { bucket, region, endpoint, forcePathStyle = false } = options;
+  if (bucket === "") throw new UploadError("OPTION_INVALID", "bucket is empty");
+  if (region === "") throw new UploadError("OPTION_INVALID", "region is empty");
+  if (endpoint !== undefined && !URL.canParse(endpoint))
+    throw new UploadError("OPTION_INVALID", "endpoint is not a URL");
+
+  const source = new CredentialSource(options.credentials);
+  // One client to each, since a client keeps those it was made with for as long as it pleases.
+  const made = new WeakMap<Credentials, S3Uploads>();
+
+  function uploadsWith(credentials: Credentials): S3Uploads {
+    const known = made.get(credentials);
+    if (known) return known;
+    const client = new S3Client({
+      ...{ region, forcePathStyle, credentials },
+      ...(endpoint !== undefined && { endpoint }),
+      // The engine tries again, and knows what may be repeated.
+      maxAttempts: 1,
+      requestChecksumCalculation: "WHEN_REQUIRED",
+      responseChecksumValidation: "WHEN_REQUIRED",
+      requestHandler: { customFetch: send },
+    });
+    const uploads = createS3Uploads({ client, bucket }, createHeaderSigner(client, bucket));
+    made.set(credentials, uploads);
+    return uploads;
+  }
+
+  /** Credentials may end before their time: revoked, or by a clock that this device's does not agree with. */
+  async function withS3<T>(work: (uploads: S3Uploads) => Promise<T>): Promise<T> {
+    const credentials = await source.get();
+    try {
+      return await work(uploadsWith(credentials));
+    } catch (error) {
+      const isRefused = error instanceof StorageFault && isRefusal(error.cause);
+      // No 403 of Ceph or Swift has CORS headers: to the browser it is a network error like any other.
+      if (isRefused || (error instanceof StorageFault && error.kind === "network")) source.drop(credentials);
+      // Refused, nothing was done, so that even a `begin` may be repeated.
+      if (!isRefused) throw error;
+    }
+    return work(uploadsWith(await source.get()));
+  }
+
+  async function withUpload<T>(
+    token: string,
+    work: (uploads: S3Uploads, claims: UploadClaims) => Promise<T>,
+  ): Promise<T> {
+    const parsed = v.safeParse(tokenSchema, token);
+    if (!parsed.success || parsed.output.bucket !== bucket)
+      throw new StorageFault("permanent", "TOKEN_INVALID");
+    return withS3((uploads) => work(uploads, parsed.output));
+  }
+
+  return {
+    relay: null,
+    setAuth: (headers) => source.setHeaders(headers),
+    async begin({ uploadId, key, size, type: wantedType, method, partSize, checksum, triedForMs }) {
+      const type = toMediaType(wantedType);
+      if (type === null) throw new UploadError("REQUEST_INVALID", "type should be a MIME type");
+      const claims = { ...{ bucket, key, uploadId, size, checksum }, owner: null, expiresAt: NEVER };
+      const token = (of: UploadClaims) => ({ key, token: JSON.stringify(of) });
+      if (method === "single") return token({ ...claims, method, type });
+      const s3UploadId = await withS3((s3) =>
+        s3.open({ key, uploadId, type, checksum, triedForMs }, warnOfLeftOpen),
+      );
+      return token({ ...claims, method, partSize, s3UploadId });
+    },
+    sign: (token, parts) => withUpload(token, (s3, claims) => s3.sign(claims, parts)),
+    uploadedParts: (token, after) => withUpload(token, (s3, claims) => s3.parts(claims, after)),
+    complete: (token, receipts) => withUpload(token, (s3, claims) => s3.complete(claims, receipts)),
+    abort: (token) => withUpload(token, (s3, claims) => s3.abort(claims)),
+  };
+}
+
+/** A token of this worker's own: S3 forgets the upload, or its bucket's lifecycle rule does. */
+const NEVER = Number.MAX_SAFE_INTEGER;
+
+const send: typeof fetch = (input, init) => {
+  const request = new Request(input, init);
+  const isComplete = request.method === "POST" && new URL(request.url).searchParams.has("uploadId");
+  return fetchWhole(request, isComplete ? COMPLETE_TIMEOUT_MS : TIMEOUT_MS);
+};
+
+function warnOfLeftOpen(fault: StorageFault): void {
+  console.warn("backhaul: an unfinished upload may be left open at the storage.", fault);
+}

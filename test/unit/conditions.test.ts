@@ -1,0 +1,160 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { canBecomeUnmet, isMetered, judge, type UploadConditions } from "../../sw/model/conditions.ts";
+
+const HOUR_MS = 3_600_000;
+const MINUTE_MS = 60_000;
+const DAY_MS = 24 * HOUR_MS;
+const FREE: UploadConditions = { unmetered: false, notBefore: null, hours: null };
+/** Some local midnight. */
+const MIDNIGHT = 20_000 * DAY_MS;
+
+const at = (msSinceMidnight: number, isMetered = false) => ({
+  now: MIDNIGHT + msSinceMidnight,
+  msOfDay: ((msSinceMidnight % DAY_MS) + DAY_MS) % DAY_MS,
+  isMetered,
+});
+const atHour = (hour: number, isMetered = false) => at(hour * HOUR_MS, isMetered);
+
+test.each<[string, Partial<UploadConditions>, ReturnType<typeof at>, ReturnType<typeof judge>]>([
+  ["nothing is set", {}, atHour(8, true), { forbiddenBy: null, lookAgainAt: null }],
+  [
+    "a metered network",
+    { unmetered: true },
+    atHour(8, true),
+    { forbiddenBy: "unmetered", lookAgainAt: null },
+  ],
+  ["an unmetered one", { unmetered: true }, atHour(8), { forbiddenBy: null, lookAgainAt: null }],
+  [
+    "too early",
+    { notBefore: MIDNIGHT + 9 * HOUR_MS },
+    atHour(8),
+    { forbiddenBy: "notBefore", lookAgainAt: MIDNIGHT + 9 * HOUR_MS },
+  ],
+  ["time has come", { notBefore: MIDNIGHT }, atHour(0), { forbiddenBy: null, lookAgainAt: null }],
+  [
+    "by day, for the night",
+    { hours: { from: 22, to: 6 } },
+    atHour(8),
+    { forbiddenBy: "hours", lookAgainAt: MIDNIGHT + 22 * HOUR_MS },
+  ],
+  [
+    "at night, before midnight",
+    { hours: { from: 22, to: 6 } },
+    atHour(23),
+    { forbiddenBy: null, lookAgainAt: MIDNIGHT + 30 * HOUR_MS },
+  ],
+  [
+    "at night, after midnight",
+    { hours: { from: 22, to: 6 } },
+    atHour(1.5),
+    { forbiddenBy: null, lookAgainAt: MIDNIGHT + 6 * HOUR_MS },
+  ],
+  [
+    "the whole day",
+    { hours: { from: 0, to: 24 } },
+    atHour(8),
+    { forbiddenBy: null, lookAgainAt: MIDNIGHT + 24 * HOUR_MS },
+  ],
+  [
+    "in the evening, for the morning",
+    { hours: { from: 5.5, to: 8 } },
+    atHour(20),
+    { forbiddenBy: "hours", lookAgainAt: MIDNIGHT + 29.5 * HOUR_MS },
+  ],
+  [
+    "the network comes first: no clock can help",
+    { unmetered: true, notBefore: MIDNIGHT + DAY_MS, hours: { from: 22, to: 6 } },
+    atHour(8, true),
+    { forbiddenBy: "unmetered", lookAgainAt: null },
+  ],
+])("%s", (_name, conditions, circumstances, verdict) => {
+  expect(judge({ ...FREE, ...conditions }, circumstances)).toEqual(verdict);
+});
+
+describe("always", () => {
+  const minutes = fc.integer({ min: 0, max: 24 * 60 - 1 });
+  const hours = fc
+    .tuple(minutes, fc.integer({ min: 0, max: 24 * 60 }))
+    .filter(([from, to]) => from !== to)
+    .map(([from, to]) => ({ from: from / 60, to: to / 60 }));
+  const conditions = fc.record({
+    unmetered: fc.boolean(),
+    notBefore: fc.option(
+      fc.integer({ min: -2 * 24 * 60, max: 2 * 24 * 60 }).map((m) => MIDNIGHT + m * MINUTE_MS),
+    ),
+    hours: fc.option(
+      fc.oneof({ weight: 20, arbitrary: hours }, { weight: 1, arbitrary: fc.constant({ from: 0, to: 24 }) }),
+    ),
+  }) satisfies fc.Arbitrary<UploadConditions>;
+  /** To the minute, as all of the above is. */
+  const moment = fc.integer({ min: 0, max: 3 * 24 * 60 }).map((minute) => minute * MINUTE_MS);
+
+  /** By the definition, with no arithmetic on days. */
+  function isAllowed(
+    { unmetered, notBefore, hours }: UploadConditions,
+    { now, msOfDay, isMetered }: ReturnType<typeof at>,
+  ) {
+    if ((unmetered && isMetered) || (notBefore !== null && now < notBefore)) return false;
+    if (hours === null) return true;
+    const end = Math.round(hours.to * 60) % (24 * 60);
+    let minute = Math.round(hours.from * 60);
+    // From 0 to 24 is the whole day: its end is looked at only after its beginning.
+    do {
+      if (minute * MINUTE_MS === msOfDay) return true;
+      minute = (minute + 1) % (24 * 60);
+    } while (minute !== end);
+    return false;
+  }
+
+  test("it may move when each condition holds, and only then", () => {
+    fc.assert(
+      fc.property(conditions, moment, fc.boolean(), (wanted, ms, isMetered) => {
+        const circumstances = at(ms, isMetered);
+        expect(judge(wanted, circumstances).forbiddenBy === null).toBe(isAllowed(wanted, circumstances));
+      }),
+      {
+        numRuns: 500,
+        examples: [[{ unmetered: false, notBefore: null, hours: { from: 0, to: 24 } }, 0, false]],
+      },
+    );
+  });
+
+  test("nothing changes before it is to be looked at again, and then something may", () => {
+    fc.assert(
+      fc.property(conditions, moment, fc.boolean(), (wanted, ms, isMetered) => {
+        const { forbiddenBy, lookAgainAt } = judge(wanted, at(ms, isMetered));
+        const isForbidden = forbiddenBy !== null;
+        const until = lookAgainAt === null ? ms + 2 * DAY_MS : lookAgainAt - MIDNIGHT;
+        expect(until).toBeGreaterThan(ms);
+        for (let later = ms; later < until; later += 7 * MINUTE_MS)
+          expect(judge(wanted, at(later, isMetered)).forbiddenBy !== null).toBe(isForbidden);
+        if (lookAgainAt !== null)
+          expect(judge(wanted, at(until, isMetered)).forbiddenBy).not.toBe(forbiddenBy ?? "unmetered");
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  test("what may not end never does, the network aside nor with it", () => {
+    fc.assert(
+      fc.property(conditions, moment, moment, (wanted, ms, more) => {
+        if (canBecomeUnmet(wanted) || judge(wanted, at(ms)).forbiddenBy !== null) return;
+        expect(judge(wanted, at(ms + more, true)).forbiddenBy).toBeNull();
+      }),
+    );
+  });
+});
+
+test.each([
+  [undefined, false],
+  [{}, false],
+  [{ type: "wifi", saveData: false }, false],
+  [{ type: "ethernet" }, false],
+  [{ type: "unknown" }, false],
+  [{ type: "cellular" }, true],
+  [{ type: "wifi", saveData: true }, true],
+  [{ saveData: true }, true],
+])("%o is metered: %s", (connection, expected) => {
+  expect(isMetered(connection)).toBe(expected);
+});
