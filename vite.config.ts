@@ -51,7 +51,7 @@ export default defineConfig({
       [...external, /^node:/, /^@aws-sdk\//],
     ),
     worker: {
-      ...library({ sw: "sw/index.ts", "sw/s3-storage": "sw/storage/s3-storage.ts" }, external),
+      ...library({ sw: "sw/index.ts", "sw/s3-storage": "sw/s3-storage.ts" }, external),
       consumer: "client",
     },
   },

@@ -2,7 +2,7 @@ import * as v from "valibot";
 import { UploadError } from "../src/core/errors.ts";
 import { ENGINE_DEFAULTS, type EngineOptions, RETRY_POLICY, type RetryPolicy } from "../src/core/options.ts";
 import type { Trace } from "../src/core/trace.ts";
-import { type ChecksumAlgorithm, md5 } from "./parts/checksums.ts";
+import { type ChecksumAlgorithm, md5 } from "./parts/index.ts";
 
 export interface WorkerOptions extends EngineOptions {
   /**

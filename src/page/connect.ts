@@ -1,6 +1,6 @@
 import { Workbox } from "workbox-window";
 import { explained } from "../core/error-messages.ts";
-import { Connection } from "./connection.ts";
+import { createBrowserPlatform } from "./browser-platform.ts";
 import { type PageOptions, Uploads } from "./uploads.ts";
 
 export type ConnectOptions = PageOptions &
@@ -28,8 +28,7 @@ export async function connectUploads(options: ConnectOptions): Promise<Uploads> 
   if (!navigator.serviceWorker || !navigator.locks) throw explained({ code: "NOT_SUPPORTED", detail: "" });
   const registration = "registration" in options ? options.registration : await register(options);
   await becomesActive(registration);
-  const connection = new Connection(registration);
-  const uploads = new Uploads(connection, registration);
+  const uploads = new Uploads(createBrowserPlatform(registration));
   try {
     await uploads.open(options);
   } catch (error) {

@@ -1,4 +1,5 @@
 import { type Endpoint, type Remote, wrap } from "comlink";
+import { Emitter } from "../core/emitter.ts";
 import { explained } from "../core/error-messages.ts";
 import type { UploadErrorCode } from "../core/errors.ts";
 import type { PartRange } from "../core/part-ranges.ts";
@@ -10,6 +11,7 @@ import {
   type WorkerApi,
   type WorkerMessage,
 } from "../protocol/protocol.ts";
+import type { PagePlatform } from "./platform.ts";
 
 /** A call is sent again this often until it is answered: the worker may have died over it. */
 const REPEAT_MS = 5_000;
@@ -18,20 +20,18 @@ const SILENCE_MS = 30_000;
 
 /** Calls to the worker behind a registration, whichever version of it is active, dead or alive. */
 export class Connection {
-  readonly #registration: ServiceWorkerRegistration;
+  readonly #platform: Pick<PagePlatform, "clock" | "worker">;
   readonly #remote: Remote<WorkerApi>;
   readonly #pending = new Map<string, PendingCall>();
+  readonly #events = new Emitter<{ syncUsed: undefined }>();
+  readonly on = this.#events.on.bind(this.#events);
   #deliver = (_answer: unknown) => {};
-  readonly #closing = new AbortController();
-  onSyncUsed = () => {};
+  readonly #undo: () => void;
 
-  constructor(registration: ServiceWorkerRegistration) {
-    this.#registration = registration;
+  constructor(platform: Pick<PagePlatform, "clock" | "worker">) {
+    this.#platform = platform;
     this.#remote = wrap<WorkerApi>(this.#endpoint());
-    const { signal } = this.#closing;
-    navigator.serviceWorker.addEventListener("message", (event) => this.#receive(event), { signal });
-    // With addEventListener the browser holds messages back until it is told that somebody listens.
-    navigator.serviceWorker.startMessages();
+    this.#undo = platform.worker.onMessage((message, answer) => this.#receive(message, answer));
   }
 
   /**
@@ -45,18 +45,18 @@ export class Connection {
     throw explained(reply.error);
   }
 
-  /** Lets the worker look whether there is something to do, and starts it if need be. */
+  /** Lets the worker see whether there is something to do, and starts it if need be. */
   wake(): void {
     this.#send({ backhaul: PROTOCOL_VERSION, type: "wake" });
   }
 
-  /** Tells the worker what the browser has been left with. For `pagehide`: it goes out at once. */
-  handedOver(fetchId: string, runs: readonly PartRange[], isImmediate: boolean): void {
-    this.#send({ backhaul: PROTOCOL_VERSION, type: "handedOver", fetchId, runs, isImmediate });
+  /** Tells the worker what was handed over to the browser. For `pagehide`: it goes out at once. */
+  handedOver(fetchId: string, ranges: readonly PartRange[], isImmediate: boolean): void {
+    this.#send({ backhaul: PROTOCOL_VERSION, type: "handedOver", fetchId, ranges, isImmediate });
   }
 
   close(): void {
-    this.#closing.abort();
+    this.#undo();
     for (const id of [...this.#pending.keys()])
       this.#fail(id, "WORKER_UNREACHABLE", "the connection was closed");
   }
@@ -77,13 +77,13 @@ export class Connection {
 
   #start(message: CallMessage): void {
     const { id } = message;
-    const repeat = setInterval(() => {
+    const stopRepeating = this.#platform.clock.every(REPEAT_MS, () => {
       const call = this.#pending.get(id);
       // Counted in repeats, not by a clock: after sleep a clock would blame the worker for the night.
       if (!call || ++call.unanswered * REPEAT_MS > SILENCE_MS) this.#fail(id, "WORKER_UNREACHABLE");
       else this.#send({ backhaul: PROTOCOL_VERSION, type: "call", message });
-    }, REPEAT_MS);
-    this.#pending.set(id, { repeat, unanswered: 0 });
+    });
+    this.#pending.set(id, { stopRepeating, unanswered: 0 });
     try {
       this.#send({ backhaul: PROTOCOL_VERSION, type: "call", message });
     } catch (error) {
@@ -92,13 +92,12 @@ export class Connection {
   }
 
   #send(message: PageMessage): void {
-    const { active } = this.#registration;
-    // Between two versions there may be none for a moment; a call is repeated.
-    active?.postMessage(message);
+    this.#platform.worker.post(message);
   }
 
-  #receive({ data, source }: MessageEvent<WorkerMessage | null>): void {
-    if (typeof data !== "object" || data?.backhaul === undefined) return;
+  #receive(message: unknown, answer: (message: PageMessage) => void): void {
+    if (typeof message !== "object" || message === null || !("backhaul" in message)) return;
+    const data = message as WorkerMessage;
     switch (data.type) {
       case "reply": {
         const id = (data.message as Partial<CallMessage> | null)?.id;
@@ -112,18 +111,15 @@ export class Connection {
         return;
       }
       case "stay":
-        (source as ServiceWorker | null)?.postMessage({
-          backhaul: PROTOCOL_VERSION,
-          type: "here",
-        } satisfies PageMessage);
+        answer({ backhaul: PROTOCOL_VERSION, type: "here" });
         return;
       case "syncUsed":
-        this.onSyncUsed();
+        this.#events.emit("syncUsed", undefined);
         return;
       case "mismatch":
         for (const id of [...this.#pending.keys()]) this.#fail(id, "PROTOCOL_MISMATCH");
         // If it is the worker that is old, this brings the new one.
-        void this.#registration.update().catch(() => {});
+        this.#platform.worker.update();
         return;
       default:
         data satisfies never;
@@ -132,11 +128,11 @@ export class Connection {
 
   #settle(id: string): boolean {
     const call = this.#pending.get(id);
-    clearInterval(call?.repeat);
+    call?.stopRepeating();
     return this.#pending.delete(id);
   }
 
-  /** Comlink knows no failed transport, so the failure arrives as the call's answer. */
+  /** Fails a call. Comlink knows no failed transport, so the failure arrives as the call's answer. */
   #fail(id: string, code: UploadErrorCode, detail = ""): void {
     if (!this.#settle(id)) return;
     const reply: Reply<never> = { ok: false, error: { code, detail } };
@@ -145,6 +141,7 @@ export class Connection {
 }
 
 interface PendingCall {
-  readonly repeat: ReturnType<typeof setInterval>;
+  readonly stopRepeating: () => void;
+  /** Repeats since the worker's last sign of life. */
   unanswered: number;
 }

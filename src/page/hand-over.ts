@@ -5,22 +5,23 @@ import type { UploadSnapshot } from "../core/snapshot.ts";
 import {
   type BelievedOwner,
   FETCH_PREFIX,
+  type HandOverCandidate,
+  type HandOverCandidates,
   handOverLock,
-  type Parcel,
-  type Parcels,
   type PartsBroadcast,
   PROTOCOL_VERSION,
   partsChannel,
   type ScopedName,
 } from "../protocol/protocol.ts";
 import type { Connection } from "./connection.ts";
+import type { PagePlatform } from "./platform.ts";
 
-interface KeptParcel extends Omit<Parcel, "done"> {
+interface Candidate extends Omit<HandOverCandidate, "done"> {
   readonly done: Set<number>;
 }
 
-export interface KeeperOptions {
-  readonly registration: ServiceWorkerRegistration;
+export interface HandOverOptions {
+  readonly platform: Pick<PagePlatform, "backgroundFetch" | "locks" | "openChannel" | "uuid">;
   readonly connection: Connection;
   readonly name: ScopedName;
   /** The app's own headers for its server. */
@@ -29,52 +30,53 @@ export interface KeeperOptions {
 }
 
 /**
- * One of the app's windows, the one with the Web Lock, keeps at hand what is still to be sent, and leaves it to the
+ * One of the app's windows, the one with the Web Lock, keeps at hand what is still to be sent, and hands it over to the
  * browser when it goes: only a window can start a Background Fetch, and in `pagehide` there is no time to ask anybody.
  */
-export class Keeper {
-  readonly #options: KeeperOptions;
-  readonly #parcels = new Map<string, KeptParcel>();
-  /** Uploads that were handed over at once, as the app wished. */
-  readonly #wishes = new Set<string>();
-  readonly #partsChannel: BroadcastChannel;
+export class HandOver {
+  readonly #options: HandOverOptions;
+  readonly #candidates = new Map<string, Candidate>();
+  /** Uploads that were handed over with the page open, as the app wanted. */
+  readonly #immediate = new Set<string>();
+  readonly #partsChannel: { close(): void };
   #relay: string | null = null;
-  #isKeeper = false;
-  /** Uploads whose parcel was asked for. There is none if the app wants the worker only. */
+  #holdsLock = false;
+  /** Uploads that the worker was asked about. It gives none that the app wants in the worker only. */
   readonly #asked = new Set<string>();
   #fetching: Promise<void> = Promise.resolve();
   #leaving = new AbortController();
 
-  constructor(options: KeeperOptions) {
+  constructor(options: HandOverOptions) {
     this.#options = options;
-    this.#partsChannel = new BroadcastChannel(partsChannel(options.name));
-    this.#partsChannel.onmessage = ({ data }: MessageEvent<PartsBroadcast>) => {
-      if (data?.backhaul !== PROTOCOL_VERSION) return;
-      const parcel = this.#parcels.get(data.id);
-      for (const partNumber of data.partNumbers) parcel?.done.add(partNumber);
-    };
+    this.#partsChannel = options.platform.openChannel(partsChannel(options.name), (message) => {
+      const broadcast = message as PartsBroadcast | null;
+      if (broadcast?.backhaul !== PROTOCOL_VERSION) return;
+      const candidate = this.#candidates.get(broadcast.id);
+      for (const partNumber of broadcast.partNumbers) candidate?.done.add(partNumber);
+    });
   }
 
-  /** Waits to become the keeper, as long as this page lives. */
+  /** Waits for the lock, as long as this page lives. */
   start(): void {
+    const { platform, connection, name } = this.#options;
     this.#leaving = new AbortController();
     const { signal } = this.#leaving;
     const left = new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve()));
-    navigator.locks
-      .request(handOverLock(this.#options.name), { signal }, async () => {
-        this.#isKeeper = true;
-        this.#openWay();
-        void this.#fetchParcels();
-        // What the last keeper has left to the browser comes back to the worker.
-        this.#options.connection.call((api) => api.takeBack()).catch(() => {});
+    platform.locks
+      .hold(handOverLock(name), { mode: "exclusive", signal }, async () => {
+        this.#holdsLock = true;
+        this.#connectToBackgroundFetch();
+        void this.#fetchCandidates();
+        // What the last page has handed over to the browser comes back to the worker.
+        connection.call((api) => api.takeBack()).catch(() => {});
         await left;
       })
       .catch(() => {});
   }
 
   /** To be called on every change of the list. */
-  look(uploads: readonly UploadSnapshot[]): void {
-    if (!this.#isKeeper) return;
+  update(uploads: readonly UploadSnapshot[]): void {
+    if (!this.#holdsLock) return;
     const unfinished = new Set<string>();
     for (const { id, state, reason } of uploads) {
       if (state === "waiting" && reason !== "conditions") unfinished.add(id);
@@ -82,29 +84,29 @@ export class Keeper {
       unfinished.add(id);
       if (this.#asked.has(id)) continue;
       this.#asked.add(id);
-      void this.#fetchParcels();
+      void this.#fetchCandidates();
     }
-    for (const id of this.#parcels.keys()) if (!unfinished.has(id)) this.#parcels.delete(id);
+    for (const id of this.#candidates.keys()) if (!unfinished.has(id)) this.#candidates.delete(id);
     for (const id of this.#asked) if (!unfinished.has(id)) this.#asked.delete(id);
   }
 
-  /** Another worker answers: its parts may have been confirmed unheard. */
+  /** Another worker answers: parts may have been confirmed to the one before unheard. */
   refresh(): void {
-    if (this.#isKeeper) void this.#fetchParcels();
+    if (this.#holdsLock) void this.#fetchCandidates();
   }
 
   /** For `pagehide`: everything here happens at once. */
   leave(): void {
-    if (this.#isKeeper) {
-      const left = [...this.#parcels.values()].filter(({ id }) => !this.#wishes.has(id));
-      this.#handOver(left, { isImmediate: false });
+    if (this.#holdsLock) {
+      const candidates = [...this.#candidates.values()].filter(({ id }) => !this.#immediate.has(id));
+      this.#handOver(candidates, { isImmediate: false });
     }
-    this.#isKeeper = false;
+    this.#holdsLock = false;
     this.#leaving.abort();
   }
 
   close(): void {
-    this.#isKeeper = false;
+    this.#holdsLock = false;
     this.#leaving.abort();
     this.#partsChannel.close();
   }
@@ -113,69 +115,68 @@ export class Keeper {
    * Chromium connects a page with its Background Fetch service at the first call. If that is the one in `pagehide`, the tab
    * may be gone before the connection is there, and the call is lost.
    */
-  #openWay(): void {
-    this.#options.registration.backgroundFetch?.getIds().catch(() => {});
+  #connectToBackgroundFetch(): void {
+    this.#options.platform.backgroundFetch?.getIds().catch(() => {});
   }
 
-  /** One after another: an answer that was already on its way may not know of the latest upload. */
-  #fetchParcels(): Promise<void> {
+  /** One request after another: an answer that was already on its way may not know of the latest upload. */
+  #fetchCandidates(): Promise<void> {
+    const { connection, owner } = this.#options;
     this.#fetching = this.#fetching
-      .then(() => this.#options.connection.call((api) => api.parcels(this.#options.owner())))
+      .then(() => connection.call((api) => api.handOverCandidates(owner())))
       .then(
-        (parcels) => this.#take(parcels),
+        (candidates) => this.#include(candidates),
         () => {},
       );
     return this.#fetching;
   }
 
-  #take({ relay, parcels }: Parcels): void {
+  #include({ relay, uploads }: HandOverCandidates): void {
     this.#relay = relay;
-    for (const parcel of parcels) {
-      const before = this.#parcels.get(parcel.id);
+    for (const upload of uploads) {
+      const before = this.#candidates.get(upload.id);
       // Parts that were confirmed while the answer was on its way; but not those of an upload that had to begin anew.
-      const done = new Set([...parcel.done, ...(before?.token === parcel.token ? before.done : [])]);
-      this.#parcels.set(parcel.id, { ...parcel, done });
+      const heard = before?.token === upload.token ? before.done : [];
+      this.#candidates.set(upload.id, { ...upload, done: new Set([...upload.done, ...heard]) });
     }
-    const wishes = parcels
-      .filter(({ id, isImmediate }) => isImmediate && !this.#wishes.has(id))
-      .map(({ id }) => id);
-    for (const id of wishes) this.#wishes.add(id);
-    if (this.#isKeeper)
+    const immediate = uploads.filter(({ id, isImmediate }) => isImmediate && !this.#immediate.has(id));
+    for (const { id } of immediate) this.#immediate.add(id);
+    if (this.#holdsLock)
       this.#handOver(
-        wishes.flatMap((id) => this.#parcels.get(id) ?? []),
+        immediate.flatMap(({ id }) => this.#candidates.get(id) ?? []),
         { isImmediate: true },
       );
   }
 
-  #handOver(parcels: readonly KeptParcel[], { isImmediate }: { readonly isImmediate: boolean }): void {
-    const { registration, connection, auth } = this.#options;
+  #handOver(candidates: readonly Candidate[], { isImmediate }: { readonly isImmediate: boolean }): void {
+    const { platform, connection, auth } = this.#options;
     const relay = this.#relay;
-    if (!registration.backgroundFetch || relay === null || parcels.length === 0) return;
-    const runs = planPartRanges(
-      parcels.map(({ id, plan, done }) => ({
+    if (!platform.backgroundFetch || relay === null || candidates.length === 0) return;
+    const ranges = planPartRanges(
+      candidates.map(({ id, plan, done }) => ({
         uploadId: id,
         plan,
         isDone: (partNumber) => done.has(partNumber),
       })),
     );
-    if (runs.length === 0) return;
-    const id = crypto.randomUUID();
-    const requests = inStartOrder(runs).map((run) => {
-      const { plan, bytes, token } = this.#parcels.get(run.uploadId) as KeptParcel;
-      const { start } = partByteRange(plan, run.first);
-      const { end } = partByteRange(plan, run.first + run.count - 1);
-      return new Request(relayUrl(relay, run, id), {
+    if (ranges.length === 0) return;
+    const id = platform.uuid();
+    const requests = inStartOrder(ranges).map((range) => {
+      const { plan, bytes, token } = this.#candidates.get(range.uploadId) as Candidate;
+      const { start } = partByteRange(plan, range.first);
+      const { end } = partByteRange(plan, range.first + range.count - 1);
+      return new Request(relayUrl(relay, range, id), {
         method: "PUT",
         headers: { ...auth(), [RELAY_TOKEN_HEADER]: token },
         body: bytes.slice(start, end),
       });
     });
     const fetchId = FETCH_PREFIX + id;
-    const files = parcels.length === 1 ? "1 file" : `${parcels.length} files`;
+    const files = candidates.length === 1 ? "1 file" : `${candidates.length} files`;
     // Refused, or the page gone before the answer: then the worker goes on as long as it lives, and later on.
-    registration.backgroundFetch.fetch(fetchId, requests, { title: `Uploading ${files}` }).catch(() => {
-      for (const { id } of parcels) this.#wishes.delete(id);
+    platform.backgroundFetch.fetch(fetchId, requests, { title: `Uploading ${files}` }).catch(() => {
+      for (const { id } of candidates) this.#immediate.delete(id);
     });
-    connection.handedOver(fetchId, runs, isImmediate);
+    connection.handedOver(fetchId, ranges, isImmediate);
   }
 }

@@ -7,6 +7,7 @@ import {
   type ScopedName,
   type UploadList,
 } from "../protocol/protocol.ts";
+import type { PagePlatform } from "./platform.ts";
 
 export type ListListener = (uploads: readonly UploadSnapshot[]) => void;
 
@@ -21,7 +22,8 @@ export interface ListSource {
 
 /** This page's copy of the worker's list: a first one by a call, then changes by BroadcastChannel. */
 export class UploadListMirror {
-  readonly #channel: BroadcastChannel;
+  readonly #clock: PagePlatform["clock"];
+  readonly #channel: { close(): void };
   readonly #source: ListSource;
   readonly #byId = new Map<string, UploadSnapshot>();
   readonly #listeners = new Set<ListListener>();
@@ -33,12 +35,17 @@ export class UploadListMirror {
   #early: Broadcast[] = [];
   #refreshing: Promise<void> | undefined;
 
-  constructor(name: ScopedName, source: ListSource) {
+  constructor(
+    name: ScopedName,
+    { clock, openChannel }: Pick<PagePlatform, "clock" | "openChannel">,
+    source: ListSource,
+  ) {
+    this.#clock = clock;
     this.#source = source;
-    this.#channel = new BroadcastChannel(name);
-    this.#channel.onmessage = ({ data }: MessageEvent<Broadcast>) => {
-      if (data?.backhaul === PROTOCOL_VERSION && data.type === "changed") this.#receive(data);
-    };
+    this.#channel = openChannel(name, (message) => {
+      const broadcast = message as Broadcast | null;
+      if (broadcast?.backhaul === PROTOCOL_VERSION && broadcast.type === "changed") this.#receive(broadcast);
+    });
   }
 
   list(): readonly UploadSnapshot[] {
@@ -57,7 +64,7 @@ export class UploadListMirror {
     return () => this.#listeners.delete(listener);
   }
 
-  /** Takes the whole list anew. One that is under way already serves, since it can only be newer than the wish. */
+  /** Fetches the whole list anew. A fetch that is under way already serves, since its answer can only be newer than this call. */
   refresh(): Promise<void> {
     this.#refreshing ??= this.#refresh().finally(() => {
       this.#refreshing = undefined;
@@ -71,14 +78,14 @@ export class UploadListMirror {
       await new Promise<void>((resolve) => {
         const undo = this.subscribe(() => {
           if (epoch === this.#epoch && sequence > this.#sequence) return;
-          clearTimeout(overdue);
+          undoOverdue();
           resolve();
           queueMicrotask(() => undo());
         });
         // The worker has died before it could tell.
-        const overdue = setTimeout(
-          () => void this.refresh().then(resolve, resolve).finally(undo),
+        const undoOverdue = this.#clock.after(
           BROADCAST_OVERDUE_MS,
+          () => void this.refresh().then(resolve, resolve).finally(undo),
         );
       });
     if (epoch !== this.#epoch) await this.refresh();
@@ -99,8 +106,8 @@ export class UploadListMirror {
       this.#byId.clear();
       for (const upload of uploads) this.#byId.set(upload.id, forPage(upload));
     } finally {
-      // Should the list not have come, these still follow what is known.
-      for (const broadcast of this.#early.splice(0)) if (this.#isNext(broadcast)) this.#take(broadcast);
+      // Should the list not have come, these broadcasts still follow what is known.
+      for (const broadcast of this.#early.splice(0)) if (this.#isNext(broadcast)) this.#include(broadcast);
       this.#emit();
     }
   }
@@ -110,7 +117,7 @@ export class UploadListMirror {
     // Another life of the worker: what the last one did in its last moments is not known here.
     else if (broadcast.epoch !== this.#epoch) void this.refresh().catch(() => {});
     else if (this.#isNext(broadcast)) {
-      this.#take(broadcast);
+      this.#include(broadcast);
       this.#emit();
     }
   }
@@ -119,7 +126,7 @@ export class UploadListMirror {
     return epoch === this.#epoch && sequence > this.#sequence;
   }
 
-  #take({ sequence, changed, removed }: Broadcast): void {
+  #include({ sequence, changed, removed }: Broadcast): void {
     this.#sequence = sequence;
     for (const id of removed) this.#byId.delete(id);
     for (const upload of changed) this.#byId.set(upload.id, forPage(upload));

@@ -13,9 +13,10 @@ import type {
   WorkerApi,
 } from "../protocol/protocol.ts";
 import { Alarm } from "./alarm.ts";
-import type { Connection } from "./connection.ts";
+import { Connection } from "./connection.ts";
 import { type Guarantees, guaranteesOf } from "./guarantees.ts";
-import { Keeper } from "./hand-over.ts";
+import { HandOver } from "./hand-over.ts";
+import type { PagePlatform } from "./platform.ts";
 import { type ListListener, UploadListMirror } from "./upload-list.ts";
 import { WakeUp } from "./wake-up.ts";
 import { DriverWatch } from "./watch-driver.ts";
@@ -30,44 +31,49 @@ export interface PageOptions {
 
 /** The uploads of this app in this browser, as every page of it sees them. Made by `connectUploads`. */
 export class Uploads {
+  readonly #platform: PagePlatform;
   readonly #connection: Connection;
-  readonly #registration: ServiceWorkerRegistration;
   readonly #mirror: UploadListMirror;
   readonly #watch: DriverWatch;
-  readonly #keeper: Keeper;
+  readonly #handOver: HandOver;
   readonly #wakeUp: WakeUp;
   readonly #alarm: Alarm;
-  readonly #closing = new AbortController();
+  readonly #undos: (() => void)[] = [];
   #auth: Readonly<Record<string, string>> | undefined;
   #owner: BelievedOwner = null;
   #persist = false;
 
-  constructor(connection: Connection, registration: ServiceWorkerRegistration) {
-    const name: ScopedName = `backhaul:${registration.scope}`;
+  /** @internal */
+  constructor(platform: PagePlatform) {
+    const name: ScopedName = `backhaul:${platform.worker.scope}`;
+    const connection = new Connection(platform);
+    this.#platform = platform;
     this.#connection = connection;
-    this.#registration = registration;
-    this.#mirror = new UploadListMirror(name, {
+    this.#mirror = new UploadListMirror(name, platform, {
       fetchList: () => connection.call((api) => api.list()),
       onNewWorker: () => {
-        // It kept the headers in memory only.
+        // The worker before kept the headers in memory only.
         if (this.#auth) void this.setAuth(this.#auth).catch(() => {});
-        this.#keeper.refresh();
+        this.#handOver.refresh();
         this.#wakeUp.renew();
       },
     });
-    this.#keeper = new Keeper({
-      ...{ registration, connection, name },
+    this.#handOver = new HandOver({
+      platform,
+      connection,
+      name,
       auth: () => this.#auth ?? {},
       owner: () => this.#owner,
     });
-    this.#wakeUp = new WakeUp(registration, name);
-    this.#alarm = new Alarm(() => connection.wake());
-    connection.onSyncUsed = () => this.#wakeUp.renew();
-    this.#watch = new DriverWatch(
+    this.#wakeUp = new WakeUp(platform, name);
+    this.#alarm = new Alarm(platform.clock, () => connection.wake());
+    connection.on("syncUsed", () => this.#wakeUp.renew());
+    this.#watch = new DriverWatch({
+      platform,
       name,
-      () => this.list().some(wantsWorker),
-      () => connection.wake(),
-    );
+      isNeeded: () => this.list().some(wantsWorker),
+      onDead: () => connection.wake(),
+    });
   }
 
   /** @internal The first exchange with the worker. */
@@ -75,35 +81,29 @@ export class Uploads {
     this.#persist = persist;
     if (owner !== undefined) await this.#tellOwner(owner);
     await this.#mirror.refresh();
-    this.#keeper.start();
+    this.#handOver.start();
     this.#mirror.subscribe((uploads) => {
-      this.#watch.look();
-      this.#keeper.look(uploads);
-      this.#wakeUp.look(uploads.some(wantsWorker));
-      this.#alarm.look(uploads);
+      this.#watch.update();
+      this.#handOver.update(uploads);
+      this.#wakeUp.update(uploads.some(wantsWorker));
+      this.#alarm.update(uploads);
     });
-    const { signal } = this.#closing;
+    const { on } = this.#platform;
     const wake = () => {
-      this.#watch.look();
+      this.#watch.update();
       this.#connection.wake();
     };
-    addEventListener("online", wake, { signal });
-    navigator.connection?.addEventListener("change", wake, { signal });
-    addEventListener(
-      "pageshow",
-      ({ persisted }) => {
+    this.#undos.push(
+      on("online", wake),
+      on("networkchange", wake),
+      on("pageshow", ({ isPersisted }) => {
         wake();
-        if (persisted) this.#keeper.start();
-      },
-      { signal },
-    );
-    addEventListener(
-      "pagehide",
-      () => {
-        this.#keeper.leave();
+        if (isPersisted) this.#handOver.start();
+      }),
+      on("pagehide", () => {
+        this.#handOver.leave();
         this.#watch.stop();
-      },
-      { signal },
+      }),
     );
   }
 
@@ -125,7 +125,7 @@ export class Uploads {
   async addAll(files: readonly (AddOptions & { readonly file: Source })[]): Promise<string[]> {
     const requests = files.map(({ file, ...options }): AddRequest => {
       if (!isSource(file)) throw explained({ code: "FILE_INVALID", detail: "" });
-      return { id: crypto.randomUUID(), source: file, options };
+      return { id: this.#platform.uuid(), source: file, options };
     });
     this.#askToPersist();
     await this.#command((api) => api.add(requests, this.#owner));
@@ -234,7 +234,7 @@ export class Uploads {
   #askToPersist(): void {
     if (!this.#persist) return;
     this.#persist = false;
-    navigator.storage?.persist?.().catch(() => {});
+    this.#platform.persistStorage();
   }
 
   /**
@@ -273,19 +273,19 @@ export class Uploads {
 
   /** What uploads survive here: in this browser, and with this app's set-up. */
   guarantees(): Guarantees {
-    const { backgroundFetch, sync } = this.#registration;
+    const { backgroundFetch, worker } = this.#platform;
     return guaranteesOf({
       canHandOver: backgroundFetch !== undefined && this.#mirror.hasRelay,
-      canSync: sync !== undefined,
+      canSync: worker.canSync,
     });
   }
 
-  /** Lets go of the worker. Uploads go on. */
+  /** Disconnects this page from the worker. Uploads go on. */
   close(): void {
-    this.#closing.abort();
+    for (const undo of this.#undos) undo();
     this.#watch.stop();
     this.#alarm.stop();
-    this.#keeper.close();
+    this.#handOver.close();
     this.#mirror.close();
     this.#connection.close();
   }

@@ -27,11 +27,11 @@ export type PageMessage = Envelope &
         readonly type: "here";
       }
     | /** Look whether there is something to do. */ { readonly type: "wake" }
-    | /** The page has left these runs to the browser, and goes; or stays, if it was the app's wish. */ {
+    | /** The page has handed these part ranges over to the browser. It goes away, unless the app wanted that at once. */ {
         readonly type: "handedOver";
         readonly isImmediate: boolean;
         readonly fetchId: string;
-        readonly runs: readonly PartRange[];
+        readonly ranges: readonly PartRange[];
       }
   );
 
@@ -62,7 +62,7 @@ export type Broadcast = Envelope & {
   readonly removed: readonly string[];
 };
 
-/** Goes out at once with each part, on a channel of its own, to the keeper: it must know what not to hand over. */
+/** Goes out at once with each part, on a channel of its own, to the page that hands over: it must know what S3 has already. */
 export type PartsBroadcast = Envelope & {
   readonly type: "partsDone";
   readonly id: string;
@@ -125,21 +125,21 @@ export interface WorkerApi {
   /** Halts and hides the uploads of all others, and forgets the headers of whoever was signed in before. */
   setOwner(owner: string): Promise<Reply<ListMark>>;
   setAuth(headers: Readonly<Record<string, string>>, owner: BelievedOwner): Promise<Reply<ListMark>>;
-  /** A new keeper is there: what was left to the browser comes back to the worker. */
+  /** A page stays open: what was handed over to the browser comes back to the worker. */
   takeBack(): Promise<Reply<ListMark>>;
-  /** What the keeper needs at hand. */
-  parcels(owner: BelievedOwner): Promise<Reply<Parcels>>;
+  /** What the page that hands over needs at hand. */
+  handOverCandidates(owner: BelievedOwner): Promise<Reply<HandOverCandidates>>;
 }
 
-/** What could be left to the browser now. */
-export interface Parcels {
+/** What a page could hand over to the browser now. */
+export interface HandOverCandidates {
   /** Base URL of the relay, same-origin; null if there is none. */
   readonly relay: string | null;
-  readonly parcels: readonly Parcel[];
+  readonly uploads: readonly HandOverCandidate[];
 }
 
 /** One upload, as far as it must be known to hand it over. */
-export interface Parcel {
+export interface HandOverCandidate {
   readonly id: string;
   readonly token: string;
   readonly plan: PartPlan;
@@ -156,7 +156,7 @@ export const FETCH_PREFIX = "backhaul ";
 /** The name, per registration, of the BroadcastChannel, the database, the driver's Web Lock and the sync. */
 export type ScopedName = `backhaul:${string}`;
 
-/** The Web Lock of the page that hands over to the browser. */
+/** The Web Lock of the one page that hands over to the browser as it goes. */
 export const handOverLock = (name: ScopedName): string => `${name} keeper`;
 
 /** The BroadcastChannel of `PartsBroadcast`. */

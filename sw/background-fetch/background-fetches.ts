@@ -4,27 +4,25 @@ import type { PartRange } from "../../src/core/part-ranges.ts";
 import { RELAY_ENDED_COOKIE, RELAY_TOKEN_HEADER } from "../../src/core/relay-url.ts";
 import type { PartReceipt } from "../../src/core/storage.ts";
 import { FETCH_PREFIX } from "../../src/protocol/protocol.ts";
-import { never, now, sleep } from "../platform/clock.ts";
+import { type Platform, sleep } from "../platform/index.ts";
 
-declare const self: ServiceWorkerGlobalScope;
-
-/** What the lane tells the engine. */
+/** Whom the Background Fetches tell what happens to the uploads that they carry. */
 export interface BackgroundFetchHost {
-  /** These uploads are with the browser now, or back. */
-  lent(uploadIds: readonly string[], isLent: boolean): void;
+  /** These uploads are carried by the browser now, or no longer. */
+  handedOver(uploadIds: readonly string[], isHandedOver: boolean): void;
   /** The relay has stored parts. */
-  confirmed(uploadId: string, token: string, parts: readonly PartReceipt[]): Promise<void>;
-  /** The app wants the browser to have this upload, with or without a page. */
-  wishesBrowser(uploadId: string): boolean;
-  /** It belongs to somebody who is not signed in now, and so must not move. */
+  partsArrived(uploadId: string, token: string, parts: readonly PartReceipt[]): Promise<void>;
+  /** Whether the app wants the browser to carry this upload, with or without a page. */
+  prefersBrowser(uploadId: string): boolean;
+  /** Whether the upload belongs to somebody who is not signed in now, and so must not move. */
   isForeign(uploadId: string): boolean;
-  /** Parts of these runs may have been stored, or be stored at this moment. */
-  doubted(runs: readonly PartRange[]): Promise<void>;
-  /** The browser has brought a run to its end, and so will probably bring the others. */
-  moved(): void;
+  /** Parts of these ranges may have been stored, or be stored at this moment. */
+  rangesInDoubt(ranges: readonly PartRange[]): Promise<void>;
+  /** The browser has brought a range to its end, and so will probably bring the others. */
+  browserProgresses(): void;
 }
 
-/** A fetch shows up in the worker only once the browser has taken over its bodies' descriptions. */
+/** A Background Fetch shows up in the worker only once the browser has copied the descriptions of its bodies. */
 const APPEARS_WITHIN_MS = 10_000;
 const LOOK_EVERY_MS = 200;
 /** An ended fetch fails within seconds; what was begun in one browser session may wait for the next. */
@@ -32,17 +30,17 @@ const ENDED_FOR_MS = 7 * 24 * 3_600_000;
 const MOST_ENDED = 16;
 
 /**
- * The browser's own transfers (Background Fetch). Only a window can start one; here they are followed, ended, and their
+ * The browser's own transfers (Background Fetch). Only a window can start one; here they are followed and ended, and their
  * outcome is taken in. What they carry stands in their requests, so that a worker that knows nothing can go on.
  */
 export class BackgroundFetches {
-  readonly #manager: BackgroundFetchManager | undefined;
+  readonly #platform: Pick<Platform, "backgroundFetch" | "cookies" | "clock">;
   readonly #host: BackgroundFetchHost;
-  /** Uploads in each fetch that is under way. */
+  /** Ids of the uploads in each fetch that is under way. */
   readonly #uploads = new Map<string, Set<string>>();
 
-  constructor(manager: BackgroundFetchManager | undefined, host: BackgroundFetchHost) {
-    this.#manager = manager;
+  constructor(platform: Pick<Platform, "backgroundFetch" | "cookies" | "clock">, host: BackgroundFetchHost) {
+    this.#platform = platform;
     this.#host = host;
   }
 
@@ -55,32 +53,33 @@ export class BackgroundFetches {
     await this.takeBackForeign();
   }
 
-  get isLent(): boolean {
+  /** Some uploads are carried by the browser. */
+  get areUnderWay(): boolean {
     return this.#uploads.size > 0;
   }
 
-  /** Ends every fetch but those that the app wished for; what they have sent counts. */
+  /** Ends every fetch but those that the app wanted with a page open; what they have sent counts. */
   takeBack(): Promise<void> {
     return this.#takeBack(
-      (runs) => runs.length === 0 || !runs.every(({ uploadId }) => this.#host.wishesBrowser(uploadId)),
+      (ranges) => ranges.length === 0 || !ranges.every(({ uploadId }) => this.#host.prefersBrowser(uploadId)),
     );
   }
 
   /** Ends every fetch that carries uploads of somebody who is not signed in any more. */
   takeBackForeign(): Promise<void> {
-    return this.#takeBack((runs) => runs.some(({ uploadId }) => this.#host.isForeign(uploadId)));
+    return this.#takeBack((ranges) => ranges.some(({ uploadId }) => this.#host.isForeign(uploadId)));
   }
 
-  async #takeBack(isWanted: (runs: readonly PartRange[]) => boolean): Promise<void> {
+  async #takeBack(isWanted: (ranges: readonly PartRange[]) => boolean): Promise<void> {
     for (const transfer of await this.#underWay()) {
       const records = await transfer.matchAll();
-      const runs = records.flatMap((record) => runOf(record) ?? []);
-      if (!isWanted(runs)) continue;
+      const ranges = records.flatMap((record) => rangeOf(record) ?? []);
+      if (!isWanted(ranges)) continue;
       // Before the end: should this worker die here, the next one looks them up.
-      await this.#host.doubted(runs);
+      await this.#host.rangesInDoubt(ranges);
       await this.#end(transfer.id);
       // What is on its way at this moment still arrives.
-      for (const record of records) void this.#takeAnswer(record);
+      for (const record of records) void this.#acceptAnswer(record);
     }
   }
 
@@ -92,85 +91,88 @@ export class BackgroundFetches {
     }
   }
 
-  /** The browser is through with it, well or not. What it has not sent is in doubt. */
+  /** The browser has ended this fetch, well or not. What it has not sent is in doubt. */
   async finished(transfer: BackgroundFetchRegistration): Promise<void> {
     if (!isOurs(transfer.id)) return;
     const records = await transfer.matchAll();
-    await this.#host.doubted(records.flatMap((record) => runOf(record) ?? []));
-    await Promise.all(records.map((record) => this.#takeAnswer(record)));
+    await this.#host.rangesInDoubt(records.flatMap((record) => rangeOf(record) ?? []));
+    await Promise.all(records.map((record) => this.#acceptAnswer(record)));
     this.#forget(transfer.id);
   }
 
-  /** Returns the uploads that the user has stopped in the browser's list. */
-  async aborted(transfer: BackgroundFetchRegistration): Promise<readonly string[]> {
-    if (!isOurs(transfer.id) || (await endedIds()).includes(idOf(transfer.id))) return [];
+  /** Returns ids of the uploads whose transfer the user has stopped in the browser's list. */
+  async stoppedByUser(transfer: BackgroundFetchRegistration): Promise<readonly string[]> {
+    if (!isOurs(transfer.id) || (await this.#endedIds()).includes(idOf(transfer.id))) return [];
     await this.finished(transfer);
-    return [...new Set((await transfer.matchAll()).flatMap((record) => runOf(record)?.uploadId ?? []))];
+    return [...new Set((await transfer.matchAll()).flatMap((record) => rangeOf(record)?.uploadId ?? []))];
   }
 
   async #follow(transfer: BackgroundFetchRegistration): Promise<void> {
     const records = await transfer.matchAll();
-    const uploads = new Set(records.flatMap((record) => runOf(record)?.uploadId ?? []));
+    const uploads = new Set(records.flatMap((record) => rangeOf(record)?.uploadId ?? []));
     this.#uploads.set(transfer.id, uploads);
-    this.#host.lent([...uploads], true);
+    this.#host.handedOver([...uploads], true);
     for (const record of records)
-      void this.#takeAnswer(record).then((isStored) => {
-        if (isStored && this.#uploads.has(transfer.id)) this.#host.moved();
+      void this.#acceptAnswer(record).then((isStored) => {
+        if (isStored && this.#uploads.has(transfer.id)) this.#host.browserProgresses();
       });
   }
 
-  async #takeAnswer(record: BackgroundFetchRecord): Promise<boolean> {
-    const run = runOf(record);
+  /** Returns whether the range was stored whole. */
+  async #acceptAnswer(record: BackgroundFetchRecord): Promise<boolean> {
+    const range = rangeOf(record);
     const token = record.request.headers.get(RELAY_TOKEN_HEADER);
-    if (!run || !token) return false;
+    if (!range || !token) return false;
     try {
-      // Of a bad status Chromium gives no body: what is stored of such a run stays in doubt.
+      // Of a bad status Chromium gives no body: what is stored of such a range stays in doubt.
       const response = await record.responseReady;
       const answer = v.safeParse(relayAnswer, await response.clone().json());
       if (!answer.success) return false;
-      await this.#host.confirmed(run.uploadId, token, answer.output.parts);
+      await this.#host.partsArrived(range.uploadId, token, answer.output.parts);
       return response.ok;
     } catch {
-      // No answer, or none of the relay's: the parts stay in doubt.
+      // There was no answer, or none of the relay's: the parts stay in doubt.
       return false;
     }
   }
 
-  /** The relay refuses its runs from now on, and so it fails soon. */
+  /** Lets the relay refuse this fetch's ranges from now on, so that it fails soon. */
   async #end(fetchId: string): Promise<void> {
-    const ended = [...(await endedIds()), idOf(fetchId)].slice(-MOST_ENDED);
-    await self.cookieStore.set({
-      name: RELAY_ENDED_COOKIE,
-      value: ended.join("."),
-      path: "/",
-      sameSite: "strict",
-      expires: now() + ENDED_FOR_MS,
-    });
+    const { cookies, clock } = this.#platform;
+    const ended = [...(await this.#endedIds()), idOf(fetchId)].slice(-MOST_ENDED);
+    await cookies.set(RELAY_ENDED_COOKIE, ended.join("."), clock.now() + ENDED_FOR_MS);
     this.#forget(fetchId);
   }
 
   #forget(fetchId: string): void {
     const uploads = this.#uploads.get(fetchId);
     this.#uploads.delete(fetchId);
-    if (uploads) this.#host.lent([...uploads], false);
+    if (uploads) this.#host.handedOver([...uploads], false);
   }
 
   async #underWay(): Promise<BackgroundFetchRegistration[]> {
-    if (!this.#manager) return [];
+    const { backgroundFetch } = this.#platform;
+    if (!backgroundFetch) return [];
     const transfers: BackgroundFetchRegistration[] = [];
-    const ended = await endedIds();
-    for (const id of await this.#manager.getIds()) {
-      const transfer = isOurs(id) && !ended.includes(idOf(id)) ? await this.#manager.get(id) : undefined;
+    const ended = await this.#endedIds();
+    for (const id of await backgroundFetch.getIds()) {
+      const transfer = isOurs(id) && !ended.includes(idOf(id)) ? await backgroundFetch.get(id) : undefined;
       if (transfer) transfers.push(transfer);
     }
     return transfers;
   }
 
   async #appears(fetchId: string): Promise<void> {
+    const { backgroundFetch, clock } = this.#platform;
     for (let waited = 0; waited < APPEARS_WITHIN_MS; waited += LOOK_EVERY_MS) {
-      if (await this.#manager?.get(fetchId)) return;
-      await sleep(LOOK_EVERY_MS, never);
+      if (await backgroundFetch?.get(fetchId)) return;
+      await sleep(clock, LOOK_EVERY_MS);
     }
+  }
+
+  async #endedIds(): Promise<readonly string[]> {
+    const value = await this.#platform.cookies.get(RELAY_ENDED_COOKIE);
+    return value ? value.split(".") : [];
   }
 }
 
@@ -182,12 +184,7 @@ function idOf(fetchId: string): string {
   return fetchId.slice(FETCH_PREFIX.length);
 }
 
-async function endedIds(): Promise<readonly string[]> {
-  const cookie = await self.cookieStore.get(RELAY_ENDED_COOKIE);
-  return cookie?.value ? cookie.value.split(".") : [];
-}
-
-function runOf({ request }: BackgroundFetchRecord): PartRange | undefined {
+function rangeOf({ request }: BackgroundFetchRecord): PartRange | undefined {
   const query = v.safeParse(relayQuery, Object.fromEntries(new URL(request.url).searchParams));
   return query.success ? query.output : undefined;
 }

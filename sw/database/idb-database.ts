@@ -1,8 +1,7 @@
 import { type IDBPDatabase, type IDBPTransaction, openDB, type StoreNames } from "idb";
 import { UploadError } from "../../src/core/errors.ts";
-import type { UploadRecord } from "../model/record.ts";
-import { type Effect, transition } from "../model/transition.ts";
-import { now } from "../platform/clock.ts";
+import { type Effect, transition, type UploadRecord } from "../model/index.ts";
+import type { Clock } from "../platform/index.ts";
 import { type BackhaulSchema, DATABASE_VERSION, migrate } from "./migrations.ts";
 import { isPartRecord, isUploadRecord } from "./stored-record.ts";
 import type { UploadDatabase } from "./upload-database.ts";
@@ -16,7 +15,7 @@ type WriteTransaction = IDBPTransaction<BackhaulSchema, StoreNames<BackhaulSchem
  *
  * @throws {UploadError} `DATABASE_UNAVAILABLE`, `DATABASE_TOO_NEW`
  */
-export async function openIdbDatabase(name: string): Promise<UploadDatabase> {
+export async function openIdbDatabase(name: string, clock: Pick<Clock, "now">): Promise<UploadDatabase> {
   const database = await open(name);
 
   /**
@@ -117,7 +116,7 @@ export async function openIdbDatabase(name: string): Promise<UploadDatabase> {
       return write(async (tx) => {
         const before = await find(tx, id);
         if (!before) return undefined;
-        const [after, effects] = transition(before, event, now());
+        const [after, effects] = transition(before, event, clock.now());
         const uploads = tx.objectStore("uploads");
         const deleted = effects.includes("deleteRecord");
         if (deleted) await uploads.delete(id);

@@ -1,6 +1,6 @@
 import type { DBSchema, IDBPDatabase, IDBPTransaction, StoreNames } from "idb";
 import type { Source } from "../../src/protocol/protocol.ts";
-import type { PartRecord, UploadRecord } from "../model/record.ts";
+import type { PartRecord, UploadRecord } from "../model/index.ts";
 
 export interface BackhaulSchema extends DBSchema {
   uploads: { key: string; value: UploadRecord; indexes: { order: number } };

@@ -1,7 +1,7 @@
 import * as v from "valibot";
 import { CHECKSUM_KINDS } from "../../src/core/checksum.ts";
 import { looksLikeErrorCode, type UploadErrorCode } from "../../src/core/errors.ts";
-import type { PartRecord, Remote, UploadRecord } from "../model/record.ts";
+import type { PartRecord, Remote, UploadRecord } from "../model/index.ts";
 
 /**
  * What a row must look like to be worked with. Whatever else runs on this origin can write to the database, and so could

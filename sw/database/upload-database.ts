@@ -1,7 +1,6 @@
 import type { PartReceipt } from "../../src/core/storage.ts";
 import type { Source } from "../../src/protocol/protocol.ts";
-import type { PartRecord, UploadRecord } from "../model/record.ts";
-import type { Effect, UploadEvent } from "../model/transition.ts";
+import type { Effect, PartRecord, UploadEvent, UploadRecord } from "../model/index.ts";
 
 /**
  * What outlives the worker. Every write is conditional on the record it finds, in one transaction, so that what a slow

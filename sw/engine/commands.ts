@@ -1,102 +1,116 @@
 import { UploadError } from "../../src/core/errors.ts";
 import type { WireSnapshot } from "../../src/core/snapshot.ts";
-import type { BelievedOwner, ListMark, Source, UploadList } from "../../src/protocol/protocol.ts";
-import type { UploadDatabase } from "../database/upload-database.ts";
-import { durabilityOf, type FileCopies } from "../files/file-copies.ts";
-import { openSource } from "../files/sources.ts";
-import { isFinal, needsBytes, type UploadRecord } from "../model/record.ts";
-import type { UploadEvent } from "../model/transition.ts";
+import type { PauseReason } from "../../src/core/states.ts";
+import type {
+  BelievedOwner,
+  HandOverCandidate,
+  ListMark,
+  Source,
+  UploadList,
+} from "../../src/protocol/protocol.ts";
+import type { BackgroundFetches } from "../background-fetch/index.ts";
+import type { UploadDatabase } from "../database/index.ts";
+import { durabilityOf, type FileCopies, openSource } from "../files/index.ts";
+import { isFinal, needsBytes } from "../model/index.ts";
+import type { NewUpload, UploadCommands } from "../pages/index.ts";
+import type { HandedOverUploads } from "./handed-over-uploads.ts";
 import type { LiveUpload } from "./live-upload.ts";
+import type { Publisher } from "./publisher.ts";
 import type { Roster } from "./roster.ts";
+import type { Supervisor } from "./supervisor.ts";
 
-/** An upload that was just asked for. */
-export interface NewUpload {
-  readonly record: UploadRecord;
-  readonly source: Source;
-  /** What the source gave when it was opened. */
-  readonly bytes: Blob;
-  readonly requireDurable: boolean;
+export interface CommandsOptions {
+  readonly roster: Roster;
+  readonly supervisor: Supervisor;
+  readonly publisher: Publisher;
+  readonly copies: FileCopies<LiveUpload>;
+  readonly database: UploadDatabase;
+  readonly handedOver: HandedOverUploads;
+  readonly fetches: BackgroundFetches;
 }
 
 /** What pages want of the uploads. */
-export class Commands {
-  readonly #roster: Roster;
-  readonly #keeper: FileCopies;
-  readonly #store: UploadDatabase;
+export class Commands implements UploadCommands {
+  readonly #options: CommandsOptions;
 
-  constructor(roster: Roster, keeper: FileCopies, store: UploadDatabase) {
-    this.#roster = roster;
-    this.#keeper = keeper;
-    this.#store = store;
+  constructor(options: CommandsOptions) {
+    this.#options = options;
   }
 
   list(): Omit<UploadList, "hasRelay"> {
+    const { roster, publisher } = this.#options;
     const snapshots: WireSnapshot[] = [];
-    for (const { id } of this.#roster.own()) {
-      const snapshot = this.#roster.visible(id)?.snapshot();
+    for (const { id } of roster.own()) {
+      const snapshot = roster.visible(id)?.snapshot();
       if (snapshot) snapshots.push(snapshot);
     }
-    return this.#roster.publisher.list(snapshots);
+    return publisher.list(snapshots);
   }
 
-  /** Where pages will have seen everything that was done so far. */
   get mark(): ListMark {
-    return this.#roster.publisher.mark;
+    return this.#options.publisher.mark;
   }
 
   get owner(): string {
-    return this.#roster.owner;
+    return this.#options.roster.owner;
   }
 
-  /** @throws {UploadError} `OWNER_CHANGED` if the page takes somebody else to be signed in */
+  get partSpeed(): number | null {
+    return this.#options.supervisor.partSpeed;
+  }
+
+  /** @throws {UploadError} `OWNER_CHANGED` if the page believes somebody else to be signed in */
   checkOwner(believed: BelievedOwner): void {
     if (believed !== null && believed !== this.owner) throw new UploadError("OWNER_CHANGED");
   }
 
-  setOwner(owner: string): Promise<void> {
-    return this.#roster.setOwner(owner);
+  async setOwner(owner: string): Promise<void> {
+    await this.#options.roster.setOwner(owner);
+    await this.#options.fetches.takeBackForeign();
   }
 
   /** Adds uploads and settles once each is durable, or can't be made so. Adding an id again only waits for that. */
   async add(uploads: readonly NewUpload[]): Promise<void> {
-    const required = uploads.filter(
-      ({ record, requireDurable }) => requireDurable && !this.#roster.get(record.id),
-    );
-    await this.#keeper.keepFirst(required, async () => {
+    const { roster, copies, database } = this.#options;
+    const required = uploads.filter(({ record, requireDurable }) => requireDurable && !roster.get(record.id));
+    await copies.keepFirst(required, async () => {
       const records = uploads.map((upload) =>
         required.includes(upload)
           ? { ...upload.record, durability: durabilityOf(upload.source) }
           : upload.record,
       );
-      this.#roster.added(await this.#store.add(records));
+      roster.added(await database.add(records));
     });
     for (const { record, source, bytes } of uploads) {
-      const run = this.#roster.get(record.id);
-      if (run?.record.durability === "memory") this.#keeper.take(run, source, bytes);
+      const upload = roster.get(record.id);
+      if (upload?.record.durability === "memory") copies.accept(upload, source, bytes);
     }
-    this.#roster.onChanged();
-    await Promise.all(uploads.map(({ record }) => this.#keeper.settled(record.id)));
+    await Promise.all(uploads.map(({ record }) => copies.settled(record.id)));
   }
 
-  /** Gives back the bytes of an upload that has lost them. */
+  /**
+   * Gives back the bytes of an upload that has lost them.
+   *
+   * @throws {UploadError} `STATE_INVALID`, `FILE_MISMATCH`
+   */
   async attach(id: string, source: Source): Promise<void> {
-    const run = this.#find(id);
-    const { record } = run;
+    const { roster, copies } = this.#options;
+    const upload = this.#find(id);
+    const { record } = upload;
     if (record.state !== "waiting" || record.reason !== "file")
       throw new UploadError("STATE_INVALID", "it does not wait for its file");
     const bytes = await openSource(source);
-    const sameTime =
+    const isSameTime =
       record.lastModified === null || (bytes instanceof File && bytes.lastModified === record.lastModified);
-    if (bytes.size !== record.plan.size || !sameTime) throw new UploadError("FILE_MISMATCH", record.name);
-    this.#keeper.take(run, source, bytes);
-    await this.#roster.apply(run, { type: "wake" });
-    await this.#keeper.settled(id);
+    if (bytes.size !== record.plan.size || !isSameTime) throw new UploadError("FILE_MISMATCH", record.name);
+    copies.accept(upload, source, bytes);
+    await roster.apply(upload, { type: "wake" });
+    await copies.settled(id);
   }
 
   /** @throws {UploadError} `STATE_INVALID` if there is none */
   async handle(id: string): Promise<FileSystemFileHandle> {
-    const { id: found } = this.#find(id);
-    const source = await this.#store.bytes(found);
+    const source = await this.#options.database.bytes(this.#find(id).id);
     if (!source || source instanceof Blob)
       throw new UploadError("STATE_INVALID", "it was not added by a handle");
     return source;
@@ -104,50 +118,73 @@ export class Commands {
 
   /** @throws {UploadError} `FILE_LOST`, `FILE_PERMISSION` */
   async reopen(id: string): Promise<void> {
-    await this.#keeper.reopen(this.#find(id));
+    await this.#options.copies.reopen(this.#find(id));
   }
 
-  /** Applies what the user said to one upload, or to all. */
-  async steer(id: string | null, event: Extract<UploadEvent, { type: "pause" | "resume" }>): Promise<void> {
-    const runs = id === null ? this.#roster.own() : [this.#find(id)];
-    await Promise.all(runs.map((run) => this.#roster.apply(run, event)));
+  /** @param id null for all that have not ended */
+  async pause(id: string | null, reason: PauseReason = "user"): Promise<void> {
+    await this.#applyTo(id, { type: "pause", reason });
+  }
+
+  /** @param id null for all that are paused */
+  async resume(id: string | null): Promise<void> {
+    await this.#applyTo(id, { type: "resume" });
+  }
+
+  async #applyTo(
+    id: string | null,
+    event: { readonly type: "pause"; readonly reason: PauseReason } | { readonly type: "resume" },
+  ): Promise<void> {
+    const { roster } = this.#options;
+    const uploads = id === null ? roster.own() : [this.#find(id)];
+    await Promise.all(uploads.map((upload) => roster.apply(upload, event)));
   }
 
   async retry(id: string): Promise<void> {
-    const run = this.#find(id);
-    if (run.record.state !== "failed")
+    const upload = this.#find(id);
+    if (upload.record.state !== "failed")
       throw new UploadError("STATE_INVALID", "only a failed upload can be retried");
-    await this.#roster.apply(run, { type: "retry" });
+    await this.#options.roster.apply(upload, { type: "retry" });
   }
 
   async cancel(id: string): Promise<void> {
-    const run = this.#find(id);
-    if (run.record.state === "done") throw new UploadError("STATE_INVALID", "it is done already");
-    await this.#roster.apply(run, { type: "cancel" });
+    const upload = this.#find(id);
+    if (upload.record.state === "done") throw new UploadError("STATE_INVALID", "it is done already");
+    await this.#options.roster.apply(upload, { type: "cancel" });
   }
 
   async remove(id: string | null): Promise<void> {
+    const { roster } = this.#options;
     if (id === null) {
-      const ended = this.#roster.own().filter(({ record }) => !needsBytes(record));
-      await Promise.all(ended.map((run) => this.#roster.apply(run, { type: "remove" })));
+      const ended = roster.own().filter(({ record }) => !needsBytes(record));
+      await Promise.all(ended.map((upload) => roster.apply(upload, { type: "remove" })));
       return;
     }
-    const run = this.#roster.visible(id);
-    if (!run) return;
-    if (!isFinal(run.record)) throw new UploadError("STATE_INVALID", "cancel it first");
-    await this.#roster.apply(run, { type: "remove" });
+    const upload = roster.visible(id);
+    if (!upload) return;
+    if (!isFinal(upload.record)) throw new UploadError("STATE_INVALID", "cancel it first");
+    await roster.apply(upload, { type: "remove" });
   }
 
   /** The user has signed in. */
   async authorized(): Promise<void> {
-    for (const run of this.#roster.own())
-      if (run.record.state === "waiting" && run.record.reason === "auth")
-        await this.#roster.apply(run, { type: "wake" });
+    const { roster } = this.#options;
+    for (const upload of roster.own())
+      if (upload.record.state === "waiting" && upload.record.reason === "auth")
+        await roster.apply(upload, { type: "wake" });
+  }
+
+  async takeBack(): Promise<void> {
+    await this.#options.fetches.takeBack();
+  }
+
+  handOverCandidates(): Promise<readonly HandOverCandidate[]> {
+    return this.#options.handedOver.candidates();
   }
 
   #find(id: string): LiveUpload {
-    const run = this.#roster.visible(id);
-    if (!run) throw new UploadError("UPLOAD_NOT_FOUND", id);
-    return run;
+    const upload = this.#options.roster.visible(id);
+    if (!upload) throw new UploadError("UPLOAD_NOT_FOUND", id);
+    return upload;
   }
 }

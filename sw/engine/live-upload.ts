@@ -1,37 +1,44 @@
+import { Emitter } from "../../src/core/emitter.ts";
 import type { Lane, WireSnapshot } from "../../src/core/snapshot.ts";
 import type { PartReceipt } from "../../src/core/storage.ts";
-import { PartLedger } from "../model/part-ledger.ts";
-import { type Progress, sampleProgress, startProgress } from "../model/progress.ts";
-import type { PartRecord, UploadRecord } from "../model/record.ts";
-import { snapshotOf } from "../model/snapshot.ts";
-import { now } from "../platform/clock.ts";
+import type { FileHolder } from "../files/index.ts";
+import {
+  PartLedger,
+  type PartRecord,
+  type Progress,
+  sampleProgress,
+  snapshotOf,
+  startProgress,
+  type UploadRecord,
+} from "../model/index.ts";
+import type { SendingUpload } from "../parts/index.ts";
+import type { Clock } from "../platform/index.ts";
 
 /** One upload in this life of the worker: its record, its parts, its bytes, and who is working on it. */
-export class LiveUpload {
+export class LiveUpload implements SendingUpload, FileHolder {
   record: UploadRecord;
   ledger: PartLedger;
-  /** What was given here, or read from the store; undefined until needed. */
   bytes: Blob | undefined;
-  /** Settles when whoever drives it has let go; undefined while nobody does. */
+  /** Settles when whoever drives the upload has let go of it; undefined while nobody does. */
   driving: Promise<void> | undefined;
   /** Times that S3 took back what it had confirmed: the open upload, or parts of it. */
   setbacks = 0;
-  /** Faults of parts in this worker's life. */
+  /** Tries to send parts that have failed in this worker's life. */
   faults = 0;
-  /** S3's ETags are not MD5s (SSE-KMS), as its answers and its list agree. */
   etagsAreOpaque = false;
   lane: Lane = "worker";
-  /** Called when parts were confirmed by another way than its driver's own sending. */
-  onConfirmed = () => {};
   /** Faults in a row in aborting what an ended upload has left open. */
   settleAttempts = 0;
+  readonly #clock: Pick<Clock, "now">;
+  readonly #events = new Emitter<{ confirmedElsewhere: undefined }>();
   #halt = new AbortController();
   #progress: Progress;
 
-  constructor(record: UploadRecord, parts: readonly PartRecord[] = []) {
+  constructor(record: UploadRecord, clock: Pick<Clock, "now">, parts: readonly PartRecord[] = []) {
     this.record = record;
     this.ledger = new PartLedger(record.plan, parts);
-    this.#progress = startProgress(this.ledger.doneBytes, now());
+    this.#clock = clock;
+    this.#progress = startProgress(this.ledger.doneBytes, clock.now());
   }
 
   get bytesPerSecond(): number | null {
@@ -42,28 +49,47 @@ export class LiveUpload {
     return this.record.id;
   }
 
-  /** Aborts once the upload is paused, canceled or otherwise taken from its driver. */
+  /** The app wants the browser to carry it, and it does: the worker only records what the browser has done. */
+  get isLeftToBrowser(): boolean {
+    const { laneOption, state } = this.record;
+    return laneOption === "browser" && state === "uploading" && this.lane === "browser";
+  }
+
   get signal(): AbortSignal {
     return this.#halt.signal;
   }
 
+  /** Takes the upload from whoever drives it. */
   halt(): void {
     this.#halt.abort();
   }
 
-  /** A new driver takes over, or the parts' rows were changed as a whole. */
+  /** Makes it ready for a new driver, or for parts whose rows were changed as a whole. */
   restart(parts?: readonly PartRecord[]): void {
     if (this.#halt.signal.aborted) this.#halt = new AbortController();
     if (parts) this.ledger = new PartLedger(this.record.plan, parts);
-    this.#progress = startProgress(this.ledger.doneBytes, now());
+    this.#progress = startProgress(this.ledger.doneBytes, this.#clock.now());
   }
 
   partDone(receipt: PartReceipt): void {
     this.ledger.done(receipt);
-    this.#progress = sampleProgress(this.#progress, this.ledger.doneBytes, now());
+    this.#progress = sampleProgress(this.#progress, this.ledger.doneBytes, this.#clock.now());
+  }
+
+  partFailed(): void {
+    this.faults += 1;
+  }
+
+  onConfirmedElsewhere(callback: () => void): () => void {
+    return this.#events.on("confirmedElsewhere", callback);
+  }
+
+  /** Tells whoever sends the parts that some were confirmed by another way. */
+  confirmedElsewhere(): void {
+    this.#events.emit("confirmedElsewhere", undefined);
   }
 
   snapshot(): WireSnapshot {
-    return snapshotOf(this, this.#progress, now());
+    return snapshotOf(this, this.#progress, this.#clock.now());
   }
 }

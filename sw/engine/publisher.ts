@@ -8,30 +8,38 @@ import {
   type ScopedName,
   type UploadList,
 } from "../../src/protocol/protocol.ts";
-import { after } from "../platform/clock.ts";
+import type { Channel, Platform } from "../platform/index.ts";
 
 /** At most 10 messages a second, however many uploads move. */
 const SHORTEST_PAUSE_MS = 100;
 
 /** Tells all pages what has changed. */
 export class Publisher {
-  readonly #channel: BroadcastChannel;
-  readonly #partsChannel: BroadcastChannel;
+  readonly #clock: Platform["clock"];
+  readonly #channel: Channel;
+  readonly #partsChannel: Channel;
+  readonly #epoch: string;
   readonly #snapshotOf: (id: string) => WireSnapshot | undefined;
-  readonly #epoch = crypto.randomUUID();
   readonly #changed = new Set<string>();
   #sequence = 0;
   #isScheduled = false;
 
   /** @param snapshotOf undefined for an upload that is no longer there */
-  constructor(name: ScopedName, snapshotOf: (id: string) => WireSnapshot | undefined) {
-    this.#channel = new BroadcastChannel(name);
-    this.#partsChannel = new BroadcastChannel(partsChannel(name));
+  constructor(
+    name: ScopedName,
+    platform: Pick<Platform, "clock" | "openChannel" | "uuid">,
+    snapshotOf: (id: string) => WireSnapshot | undefined,
+  ) {
+    this.#clock = platform.clock;
+    this.#channel = platform.openChannel(name);
+    this.#partsChannel = platform.openChannel(partsChannel(name));
+    this.#epoch = platform.uuid();
     this.#snapshotOf = snapshotOf;
   }
 
+  /** Tells at once which parts S3 has, for the page that hands over. */
   partsDone(id: string, partNumbers: readonly number[]): void {
-    this.#partsChannel.postMessage({
+    this.#partsChannel.post({
       backhaul: PROTOCOL_VERSION,
       type: "partsDone",
       id,
@@ -39,11 +47,12 @@ export class Publisher {
     } satisfies PartsBroadcast);
   }
 
+  /** This upload has changed, or is gone: pages are told within a moment. */
   touch(id: string): void {
     this.#changed.add(id);
     if (this.#isScheduled) return;
     this.#isScheduled = true;
-    after(SHORTEST_PAUSE_MS, () => this.#publish());
+    this.#clock.after(SHORTEST_PAUSE_MS, () => this.#publish());
   }
 
   /** What a page starts from; broadcasts with higher numbers follow it. */
@@ -67,7 +76,7 @@ export class Publisher {
       else removed.push(id);
     }
     this.#changed.clear();
-    this.#channel.postMessage({
+    this.#channel.post({
       backhaul: PROTOCOL_VERSION,
       type: "changed",
       epoch: this.#epoch,

@@ -1,56 +1,67 @@
+import { Emitter } from "../../src/core/emitter.ts";
 import type { TraceStep } from "../../src/core/trace.ts";
-import type { ScopedName } from "../../src/protocol/protocol.ts";
-import type { UploadDatabase } from "../database/upload-database.ts";
-import { isFinal, type UploadRecord } from "../model/record.ts";
-import type { UploadEvent } from "../model/transition.ts";
+import type { UploadDatabase } from "../database/index.ts";
+import { isFinal, type UploadEvent, type UploadRecord } from "../model/index.ts";
+import type { Clock } from "../platform/index.ts";
 import { LiveUpload } from "./live-upload.ts";
-import { Publisher } from "./publisher.ts";
+import type { Publisher } from "./publisher.ts";
 
-/** The uploads in this life of the worker. What happens to one is written first, then taken in here, then told. */
-export class Roster {
-  readonly #store: UploadDatabase;
-  readonly #runs = new Map<string, LiveUpload>();
+export interface RosterOptions {
+  readonly database: UploadDatabase;
   readonly publisher: Publisher;
+  readonly clock: Pick<Clock, "now">;
   readonly trace: (step: TraceStep) => void;
-  #owner = "";
-  /** There may be something to do, or nothing any more. */
-  onChanged = () => {};
-  /** Told of every upload that has come to its end. */
-  onEnded = (_id: string) => {};
-  /** Another user's uploads are shown and driven from now on. */
-  onOwner = () => {};
+}
 
-  constructor(store: UploadDatabase, name: ScopedName, trace: (step: TraceStep) => void) {
-    this.#store = store;
-    this.trace = trace;
-    this.publisher = new Publisher(name, (id) => this.visible(id)?.snapshot());
+type RosterEvents = {
+  /** There may be something to do, or nothing any more. */
+  changed: undefined;
+  /** The upload with this id has come to its end. */
+  ended: string;
+  /** The uploads of this user are shown and driven from now on. */
+  owner: string;
+};
+
+/** The uploads in this life of the worker. What happens to one is written first, then applied here, then told. */
+export class Roster {
+  readonly #options: RosterOptions;
+  readonly #uploads = new Map<string, LiveUpload>();
+  readonly #events = new Emitter<RosterEvents>();
+  readonly on = this.#events.on.bind(this.#events);
+  #owner = "";
+
+  constructor(options: RosterOptions) {
+    this.#options = options;
   }
 
   /** Reads what is stored, which another worker may have changed. */
   async load(): Promise<void> {
-    this.#serve(await this.#store.owner());
-    const records = await this.#store.all();
+    const { database, clock } = this.#options;
+    this.#serve(await database.owner());
+    const records = await database.all();
     const isNew = new Set<string>();
-    // All of them at once: while this waits for something, an event may be written and taken in that is not in them.
+    // All of them at once: while this waits for something, an event may be written and applied that is not in them.
     for (const record of records) {
-      const known = this.#runs.get(record.id);
+      const known = this.#uploads.get(record.id);
       if (known) known.record = record;
       else isNew.add(record.id);
     }
     for (const record of records) {
-      const parts = isFinal(record) ? [] : await this.#store.parts(record.id);
-      const known = this.#runs.get(record.id);
+      const parts = isFinal(record) ? [] : await database.parts(record.id);
+      const known = this.#uploads.get(record.id);
       if (known) known.restart(parts);
-      else if (isNew.has(record.id)) this.#runs.set(record.id, new LiveUpload(record, parts));
+      else if (isNew.has(record.id)) this.#uploads.set(record.id, new LiveUpload(record, clock, parts));
     }
   }
 
-  /** Takes in uploads that were just stored. */
+  /** Accepts uploads that were just stored. */
   added(records: readonly UploadRecord[]): void {
+    const { clock, publisher } = this.#options;
     for (const record of records) {
-      this.#runs.set(record.id, new LiveUpload(record));
-      this.publisher.touch(record.id);
+      this.#uploads.set(record.id, new LiveUpload(record, clock));
+      publisher.touch(record.id);
     }
+    this.#events.emit("changed", undefined);
   }
 
   /** Whose uploads are shown and driven; "" while nobody is signed in. */
@@ -61,68 +72,72 @@ export class Roster {
   /** Halts the uploads of whoever was signed in before. They rest as they are, until their owner is back. */
   async setOwner(owner: string): Promise<void> {
     // First of all: should this worker die over the rest, the next one, with no page to ask, drives the right ones.
-    await this.#store.setOwner(owner);
+    await this.#options.database.setOwner(owner);
     this.#serve(owner);
   }
 
   /** Uploads of the user who is signed in. */
   own(): LiveUpload[] {
-    return [...this.#runs.values()].filter((run) => this.isOwn(run));
+    return [...this.#uploads.values()].filter((upload) => this.isOwn(upload));
   }
 
-  isOwn(run: LiveUpload): boolean {
-    return run.record.owner === this.#owner;
+  isOwn(upload: LiveUpload): boolean {
+    return upload.record.owner === this.#owner;
   }
 
-  /** Whosever it is. */
+  /** An upload of whatever user. */
   get(id: string): LiveUpload | undefined {
-    return this.#runs.get(id);
+    return this.#uploads.get(id);
   }
 
-  /** As pages see it: what they have removed may still have to be tidied up at S3. */
+  /** An upload as pages see it: what they have removed may still have to be tidied up at S3. */
   visible(id: string): LiveUpload | undefined {
-    const run = this.#runs.get(id);
-    return run && this.isOwn(run) && !(run.record.state === "canceled" && run.record.removed)
-      ? run
+    const upload = this.#uploads.get(id);
+    return upload && this.isOwn(upload) && !(upload.record.state === "canceled" && upload.record.removed)
+      ? upload
       : undefined;
   }
 
-  /** Pages are to be told of it, unless it is none of theirs. */
-  touch(run: LiveUpload): void {
-    if (this.isOwn(run)) this.publisher.touch(run.id);
+  /** Pages are to be told of it, unless it belongs to another user. */
+  touch(upload: LiveUpload): void {
+    if (this.isOwn(upload)) this.#options.publisher.touch(upload.id);
   }
 
-  async apply(run: LiveUpload, event: UploadEvent): Promise<void> {
-    const { state: from } = run.record;
-    const applied = await this.#store.apply(run.id, event);
-    this.touch(run);
+  /** Writes what this event makes of the upload, and applies it here. */
+  async apply(upload: LiveUpload, event: UploadEvent): Promise<void> {
+    const { database, trace } = this.#options;
+    const { id } = upload;
+    const { state: from } = upload.record;
+    const applied = await database.apply(id, event);
+    this.touch(upload);
     const { record, effects } = applied ?? { record: undefined, effects: [] };
     if (record && record.state !== from)
-      this.trace({ type: "state", id: run.id, from, to: record.state, code: codeOf(record) });
-    if (record) run.record = record;
-    else this.#runs.delete(run.id);
-    if (effects.includes("halt") || !record) run.halt();
+      trace({ type: "state", id, from, to: record.state, code: codeOf(record) });
+    if (record) upload.record = record;
+    else this.#uploads.delete(id);
+    if (effects.includes("halt") || !record) upload.halt();
     if (record && (effects.includes("deleteParts") || effects.includes("doubtParts")))
-      run.restart(isFinal(record) ? [] : await this.#store.parts(run.id));
-    if (!this.isOwn(run)) run.halt();
+      upload.restart(isFinal(record) ? [] : await database.parts(id));
+    if (!this.isOwn(upload)) upload.halt();
     if (effects.includes("deleteBytes")) {
-      run.bytes = undefined;
-      await this.#store.deleteBytes(run.id);
+      upload.bytes = undefined;
+      await database.deleteBytes(id);
     }
-    if (!record || isFinal(record)) this.onEnded(run.id);
-    if (effects.includes("drive")) this.onChanged();
+    if (!record || isFinal(record)) this.#events.emit("ended", id);
+    if (effects.includes("drive")) this.#events.emit("changed", undefined);
   }
 
   #serve(owner: string): void {
     const before = this.#owner;
     if (owner === before) return;
     this.#owner = owner;
-    this.onOwner();
-    for (const run of this.#runs.values()) {
-      if (run.record.owner === before) run.halt();
-      if (run.record.owner === before || run.record.owner === owner) this.publisher.touch(run.id);
+    this.#events.emit("owner", owner);
+    for (const upload of this.#uploads.values()) {
+      if (upload.record.owner === before) upload.halt();
+      if (upload.record.owner === before || upload.record.owner === owner)
+        this.#options.publisher.touch(upload.id);
     }
-    this.onChanged();
+    this.#events.emit("changed", undefined);
   }
 }
 

@@ -1,77 +1,98 @@
 import { UploadError, type UploadErrorCode } from "../../src/core/errors.ts";
+import type { EngineOptions } from "../../src/core/options.ts";
 import type { UploadStorage } from "../../src/core/storage.ts";
-import type { UploadDatabase } from "../database/upload-database.ts";
-import type { FileCopies } from "../files/file-copies.ts";
-import { isMetered, judge, type Verdict } from "../model/conditions.ts";
-import { isActive, owesAbort, type UploadRecord } from "../model/record.ts";
-import { compareTurns } from "../model/schedule.ts";
-import { md5, noChecksum } from "../parts/checksums.ts";
-import { PartPace } from "../parts/pace.ts";
-import { after, every, localTime, now } from "../platform/clock.ts";
-import type { WorkerOptions } from "../worker-options.ts";
+import type { TraceStep } from "../../src/core/trace.ts";
+import type { UploadDatabase } from "../database/index.ts";
+import type { FileCopies } from "../files/index.ts";
+import {
+  type ConditionsCheck,
+  checkConditions,
+  compareTurns,
+  isActive,
+  isMetered,
+  owesAbort,
+  type UploadRecord,
+} from "../model/index.ts";
+import { type ChecksumAlgorithm, md5, noChecksum, PartPace } from "../parts/index.ts";
+import type { Platform } from "../platform/index.ts";
 import { type DriveContext, driveUpload, settleRemote } from "./drive-upload.ts";
-import { isLeftToBrowser } from "./handed-over-uploads.ts";
 import type { LiveUpload } from "./live-upload.ts";
+import type { Publisher } from "./publisher.ts";
 import type { Roster } from "./roster.ts";
 
 /** Estimates of moving uploads are published this often, whether or not S3 has confirmed something. */
 const ESTIMATE_EVERY_MS = 500;
 
-/** A write that finds no room may find it later: Chromium takes a while to clear away what a failed one has left. */
+/** A write that finds no room may find it later: Chromium needs a while to clear away what a failed one has left. */
 const NO_ROOM_MS = 2_000;
 
-const OF_THE_NETWORK: ReadonlySet<UploadErrorCode> = new Set(["NETWORK", "STORAGE_UNREACHABLE"]);
+const NETWORK_CODES: ReadonlySet<UploadErrorCode> = new Set(["NETWORK", "STORAGE_UNREACHABLE"]);
+
+export interface SupervisorOptions {
+  readonly platform: Pick<Platform, "clock" | "fetch" | "random" | "network">;
+  readonly roster: Roster;
+  readonly publisher: Publisher;
+  readonly copies: FileCopies<LiveUpload>;
+  readonly database: UploadDatabase;
+  readonly storage: UploadStorage;
+  readonly checksum: ChecksumAlgorithm;
+  readonly options: EngineOptions;
+  readonly trace: (step: TraceStep) => void;
+}
 
 /** Whose turn it is, and what wakes whom. */
 export class Supervisor {
+  readonly #platform: SupervisorOptions["platform"];
   readonly #roster: Roster;
-  readonly #keeper: FileCopies;
+  readonly #publisher: Publisher;
+  readonly #copies: FileCopies<LiveUpload>;
   readonly #context: DriveContext;
   readonly #maxDriven: number;
   /** When a failed abort may be tried again, by upload. */
   readonly #settleAt = new Map<string, number>();
   #recalledSpeed: number | null = null;
   #isDriver = false;
-  /** The disk was full, in milliseconds since 1970. */
+  /** Until then the disk counts as full, in milliseconds since 1970. */
   #noRoomUntil = 0;
-  #yields = false;
+  #leavesRestToBrowser = false;
   #idleWaiters: (() => void)[] = [];
   #undoTimer = () => {};
 
-  constructor(
-    roster: Roster,
-    keeper: FileCopies,
-    store: UploadDatabase,
-    storage: UploadStorage,
-    options: WorkerOptions,
-  ) {
+  constructor({ platform, roster, publisher, copies, database, storage, ...rest }: SupervisorOptions) {
+    const { checksum, options, trace } = rest;
+    const { retry, stallTimeoutMs, parallelParts, parallelPartsPerUpload } = options;
+    this.#platform = platform;
     this.#roster = roster;
-    this.#keeper = keeper;
-    const { checksum, retry, stallTimeoutMs } = options;
-    const { trace } = roster;
+    this.#publisher = publisher;
+    this.#copies = copies;
     this.#context = {
-      store,
+      platform,
+      database,
       storage,
       pace: new PartPace<UploadRecord>({
-        ...{ capacity: options.parallelParts, perUpload: options.parallelPartsPerUpload },
+        clock: platform.clock,
+        capacity: parallelParts,
+        perUpload: parallelPartsPerUpload,
         compare: compareTurns,
         onChange: (parts) => trace({ type: "parallel", parts }),
       }),
-      ...{ retry, stallTimeoutMs, trace },
+      retry,
+      stallTimeoutMs,
+      trace,
       // An upload that an earlier version of the app's worker has begun may have another one.
       algorithmOf: (kind) => [checksum, md5, noChecksum].find((algorithm) => algorithm.kind === kind),
-      onProgress: (run, partNumbers) => this.progressed(run, partNumbers),
-      apply: (run, event) => roster.apply(run, event),
+      onProgress: (id, partNumbers) => this.progressed(id, partNumbers),
+      apply: (upload, event) => roster.apply(upload, event),
     };
     // More than there are parts at once, so that small files' beginnings and ends overlap with others' bytes.
-    this.#maxDriven = options.parallelParts * 2;
-    roster.onChanged = () => this.look();
-    every(ESTIMATE_EVERY_MS, () => this.#publishEstimates());
+    this.#maxDriven = parallelParts * 2;
+    roster.on("changed", () => this.startDueWork());
+    platform.clock.every(ESTIMATE_EVERY_MS, () => this.#publishEstimates());
   }
 
-  /** What earlier workers have measured. */
+  /** Reads what earlier workers have measured. */
   async recall(): Promise<void> {
-    this.#recalledSpeed = await this.#context.store.partSpeed();
+    this.#recalledSpeed = await this.#context.database.partSpeed();
   }
 
   /** Bytes per second of one part among the parallel ones, as measured last in this browser; null if never. */
@@ -86,25 +107,25 @@ export class Supervisor {
   }
 
   /**
-   * Leaves the rest to the browser, or takes it up again. A worker that can't bring its uploads to their end before it
-   * dies would send parts for nothing once the browser has begun to.
+   * Leaves the rest to the browser, or goes on with it. A worker that can't bring its uploads to their end before it dies
+   * would send parts for nothing once the browser has begun to.
    */
-  set yields(yields: boolean) {
-    if (yields === this.#yields) return;
-    this.#yields = yields;
-    if (yields) for (const run of this.#roster.own()) run.halt();
-    this.look();
+  set leavesRestToBrowser(leaves: boolean) {
+    if (leaves === this.#leavesRestToBrowser) return;
+    this.#leavesRestToBrowser = leaves;
+    if (leaves) for (const upload of this.#roster.own()) upload.halt();
+    this.startDueWork();
   }
 
-  /** Seconds that the active uploads still take at the speed of now; undefined while that is unknown. */
+  /** Seconds that the active uploads still need at the speed of now; undefined while that is unknown. */
   get secondsLeft(): number | undefined {
     let bytes = 0;
     let bytesPerSecond = 0;
-    for (const run of this.#roster.own()) {
-      const { record } = run;
+    for (const upload of this.#roster.own()) {
+      const { record, ledger } = upload;
       if (!isActive(record) && (record.state !== "waiting" || record.reason === "conditions")) continue;
-      bytes += record.plan.size - run.ledger.doneBytes;
-      if (run.driving) bytesPerSecond += run.bytesPerSecond ?? 0;
+      bytes += record.plan.size - ledger.doneBytes;
+      if (upload.driving) bytesPerSecond += upload.bytesPerSecond ?? 0;
     }
     if (bytes === 0) return 0;
     return bytesPerSecond > 0 ? bytes / bytesPerSecond : undefined;
@@ -112,17 +133,17 @@ export class Supervisor {
 
   /** Something may have changed outside: the network, the time, the user's sign-in. */
   nudge(): void {
-    for (const run of this.#roster.own()) {
-      const { record } = run;
+    for (const upload of this.#roster.own()) {
+      const { record } = upload;
       if (record.state !== "waiting") continue;
-      const networkIsBack =
-        record.reason === "offline" || (record.reason === "backoff" && OF_THE_NETWORK.has(record.error.code));
+      const isNetworkBack =
+        record.reason === "offline" || (record.reason === "backoff" && NETWORK_CODES.has(record.error.code));
       if (!this.#isDriver) continue;
-      if (networkIsBack && navigator.onLine) void this.#roster.apply(run, { type: "wake" });
+      if (isNetworkBack && this.#platform.network.isOnline) void this.#roster.apply(upload, { type: "wake" });
       // The user may have allowed it, or put the file back.
-      if (record.reason === "file") this.#keeper.reopen(run).catch(() => {});
+      if (record.reason === "file") this.#copies.reopen(upload).catch(() => {});
     }
-    this.look();
+    this.startDueWork();
   }
 
   /** Settles when there is nothing that this worker could do or wait for with profit. */
@@ -131,120 +152,130 @@ export class Supervisor {
   }
 
   get isBusy(): boolean {
-    if (this.#keeper.isBusy) return true;
-    if (this.#yields) return false;
-    return this.#roster.own().some((run) => {
-      const { record, driving } = run;
-      if (driving || (isActive(record) && !isLeftToBrowser(run)) || owesAbort(record)) return true;
+    if (this.#copies.isBusy) return true;
+    if (this.#leavesRestToBrowser) return false;
+    return this.#roster.own().some((upload) => {
+      const { record, driving } = upload;
+      if (driving || (isActive(record) && !upload.isLeftToBrowser) || owesAbort(record)) return true;
       // The night may be far; a page rings when it has come.
       return record.state === "waiting" && record.nextAttemptAt !== null && record.reason !== "conditions";
     });
   }
 
   /** S3 has confirmed these parts. */
-  progressed(run: LiveUpload, partNumbers: readonly number[]): void {
-    this.#roster.touch(run);
-    if (this.#roster.isOwn(run)) this.#roster.publisher.partsDone(run.id, partNumbers);
-    if (run.record.attempts > 0) void this.#roster.apply(run, { type: "progressed" });
+  progressed(id: string, partNumbers: readonly number[]): void {
+    const upload = this.#roster.get(id);
+    if (!upload) return;
+    this.#roster.touch(upload);
+    if (this.#roster.isOwn(upload)) this.#publisher.partsDone(id, partNumbers);
+    if (upload.record.attempts > 0) void this.#roster.apply(upload, { type: "progressed" });
   }
 
   /** Starts what can be started, in turn, and sets the timer for what can't yet. */
-  look(): void {
+  startDueWork(): void {
     this.#undoTimer();
-    if (this.#isDriver && !this.#yields) this.#startWork();
+    if (this.#isDriver && !this.#leavesRestToBrowser) this.#startInTurn();
     if (this.isBusy) return;
     for (const resolve of this.#idleWaiters.splice(0)) resolve();
   }
 
-  #startWork(): void {
-    const noRoomMs = this.#noRoomUntil - now();
+  #startInTurn(): void {
+    const now = this.#platform.clock.now();
+    const noRoomMs = this.#noRoomUntil - now;
     if (noRoomMs > 0) {
-      this.#undoTimer = after(noRoomMs, () => this.look());
+      this.#undoTimer = this.#platform.clock.after(noRoomMs, () => this.startDueWork());
       return;
     }
     const inTurn = this.#roster.own().sort((a, b) => compareTurns(a.record, b.record));
-    // Of those ahead: what comes late but is urgent need not wait for one of the others to end.
+    // Counts uploads ahead only: what comes late but is urgent need not wait for one of the others to end.
     let driven = 0;
     let next = Number.POSITIVE_INFINITY;
-    for (const run of inTurn) {
-      const { record } = run;
-      const verdict = judged(record);
-      next = Math.min(next, verdict?.lookAgainAt ?? next);
-      if (verdict && this.#obey(run, verdict)) continue;
-      if (run.driving) {
+    for (const upload of inTurn) {
+      const { record } = upload;
+      const check = this.#checkConditions(record);
+      next = Math.min(next, check?.recheckAt ?? next);
+      if (check && this.#isHeldBack(upload, check)) continue;
+      if (upload.driving) {
         driven += 1;
         continue;
       }
       if (isActive(record)) {
-        if (isLeftToBrowser(run) && !run.ledger.isComplete) continue;
+        if (upload.isLeftToBrowser && !upload.ledger.isComplete) continue;
         if (driven >= this.#maxDriven) continue;
         driven += 1;
-        this.#drive(run, () => driveUpload(run, this.#context));
+        this.#drive(upload, () => driveUpload(upload, this.#context));
       } else if (owesAbort(record)) {
-        const at = this.#settleAt.get(run.id) ?? 0;
-        if (at > now()) next = Math.min(next, at);
-        else this.#drive(run, () => this.#settle(run));
+        const at = this.#settleAt.get(upload.id) ?? 0;
+        if (at > now) next = Math.min(next, at);
+        else this.#drive(upload, () => this.#settle(upload));
       } else if (record.state === "waiting" && record.nextAttemptAt !== null) {
-        if (record.nextAttemptAt > now()) next = Math.min(next, record.nextAttemptAt);
-        else void this.#roster.apply(run, { type: "wake" });
+        if (record.nextAttemptAt > now) next = Math.min(next, record.nextAttemptAt);
+        else void this.#roster.apply(upload, { type: "wake" });
       }
     }
-    if (next < Number.POSITIVE_INFINITY) this.#undoTimer = after(next - now(), () => this.look());
+    if (next < Number.POSITIVE_INFINITY)
+      this.#undoTimer = this.#platform.clock.after(next - now, () => this.startDueWork());
   }
 
-  /** Whether the app's conditions leave nothing else to do for it now. */
-  #obey(run: LiveUpload, { forbiddenBy, lookAgainAt }: Verdict): boolean {
-    const waiting = run.record.state === "waiting" ? run.record : undefined;
-    if (forbiddenBy === null) {
-      if (waiting) void this.#roster.apply(run, { type: "wake" });
-    } else if (waiting?.nextAttemptAt !== lookAgainAt || waiting.error.detail !== forbiddenBy)
-      void this.#roster.apply(run, { type: "forbidden", by: forbiddenBy, lookAgainAt });
-    return forbiddenBy !== null || waiting !== undefined;
+  /** Writes down what the app's conditions say. Returns whether they leave nothing else to do for the upload now. */
+  #isHeldBack(upload: LiveUpload, { unmet, recheckAt }: ConditionsCheck): boolean {
+    const waiting = upload.record.state === "waiting" ? upload.record : undefined;
+    if (unmet === null) {
+      if (waiting) void this.#roster.apply(upload, { type: "wake" });
+    } else if (waiting?.nextAttemptAt !== recheckAt || waiting.error.detail !== unmet)
+      void this.#roster.apply(upload, { type: "conditionsUnmet", by: unmet, recheckAt });
+    return unmet !== null || waiting !== undefined;
   }
 
-  #drive(run: LiveUpload, work: () => Promise<void>): void {
-    run.restart();
-    run.driving = work()
+  /** What the app's conditions say to an upload that has bytes to move; undefined if nothing. */
+  #checkConditions(record: UploadRecord): ConditionsCheck | undefined {
+    const { conditions, state } = record;
+    if (!conditions) return undefined;
+    const isConcerned =
+      state === "queued" || state === "uploading" || (state === "waiting" && record.reason === "conditions");
+    const { clock, network } = this.#platform;
+    return isConcerned
+      ? checkConditions(conditions, {
+          now: clock.now(),
+          msOfDay: clock.msOfDay(),
+          isMetered: isMetered(network.connection),
+        })
+      : undefined;
+  }
+
+  #drive(upload: LiveUpload, work: () => Promise<void>): void {
+    upload.restart();
+    upload.driving = work()
       .then(() => this.#rememberSpeed())
       .catch((error: unknown) => {
         if (error instanceof UploadError && error.code === "QUOTA_EXCEEDED") {
-          this.#noRoomUntil = now() + NO_ROOM_MS;
+          this.#noRoomUntil = this.#platform.clock.now() + NO_ROOM_MS;
           return;
         }
-        // Only the database fails like this; a newer worker may have taken it. What is stored is safe there.
+        // Only the database fails like this; a newer worker may own it now. What is stored is safe there.
         console.error("backhaul: this worker stops driving.", error);
         this.#isDriver = false;
       })
       .finally(() => {
-        run.driving = undefined;
-        this.look();
+        upload.driving = undefined;
+        this.startDueWork();
       });
   }
 
   async #rememberSpeed(): Promise<void> {
     const { steadySpeed } = this.#context.pace;
-    // A disk that is full is no reason to stop: it is measured again next time.
-    if (steadySpeed !== null) await this.#context.store.setPartSpeed(steadySpeed).catch(() => {});
+    // A disk that is full is no reason to stop: the speed is measured again next time.
+    if (steadySpeed !== null) await this.#context.database.setPartSpeed(steadySpeed).catch(() => {});
   }
 
-  async #settle(run: LiveUpload): Promise<void> {
-    const again = await settleRemote(run, this.#context);
-    if (again === undefined) this.#settleAt.delete(run.id);
-    else this.#settleAt.set(run.id, again);
+  async #settle(upload: LiveUpload): Promise<void> {
+    const again = await settleRemote(upload, this.#context);
+    if (again === undefined) this.#settleAt.delete(upload.id);
+    else this.#settleAt.set(upload.id, again);
   }
 
   #publishEstimates(): void {
-    for (const run of this.#roster.own()) if (run.ledger.flyingParts.size > 0) this.#roster.touch(run);
+    for (const upload of this.#roster.own())
+      if (upload.ledger.flyingParts.size > 0) this.#roster.touch(upload);
   }
-}
-
-/** What the app's conditions say to an upload that has bytes to move. Undefined if nothing. */
-function judged(record: UploadRecord): Verdict | undefined {
-  const { conditions, state } = record;
-  if (!conditions) return undefined;
-  const isConcerned =
-    state === "queued" || state === "uploading" || (state === "waiting" && record.reason === "conditions");
-  return isConcerned
-    ? judge(conditions, { ...localTime(), isMetered: isMetered(navigator.connection) })
-    : undefined;
 }

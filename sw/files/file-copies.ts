@@ -1,25 +1,31 @@
 import { toWire, UploadError } from "../../src/core/errors.ts";
 import type { Source } from "../../src/protocol/protocol.ts";
-import type { UploadDatabase } from "../database/upload-database.ts";
-import type { LiveUpload } from "../engine/live-upload.ts";
-import type { Roster } from "../engine/roster.ts";
-import { isFinal, needsBytes, type UploadRecord } from "../model/record.ts";
+import type { UploadDatabase } from "../database/index.ts";
+import { isFinal, needsBytes, type UploadEvent, type UploadRecord } from "../model/index.ts";
+import type { Platform } from "../platform/index.ts";
 import { hasRoomFor } from "./room.ts";
-import { openBytes, openSource } from "./sources.ts";
+import { type FileHolder, openBytes, openSource } from "./sources.ts";
 
-/** Keeps files in IndexedDB, so that they outlive page and worker: copies, which outlive the file too, or handles. */
-export class FileCopies {
-  readonly #store: UploadDatabase;
-  readonly #roster: Roster;
-  /** Those under way, by upload. */
+export interface FileCopiesOptions<Upload extends FileHolder> {
+  readonly database: UploadDatabase;
+  readonly platform: Pick<Platform, "storageEstimate">;
+  readonly find: (id: string) => Upload | undefined;
+  readonly apply: (upload: Upload, event: UploadEvent) => Promise<void>;
+  /** One copy less is under way. */
+  readonly onSettled: () => void;
+}
+
+/** Keeps files in the database, so that they outlive page and worker: copies, which outlive the file too, or handles. */
+export class FileCopies<Upload extends FileHolder> {
+  readonly #options: FileCopiesOptions<Upload>;
+  /** Copies under way, by upload. */
   readonly #underWay = new Map<string, Promise<void>>();
   #last: Promise<void> = Promise.resolve();
   /** Ids of uploads whose bytes are kept before they are added. */
   readonly #coming = new Set<string>();
 
-  constructor(store: UploadDatabase, roster: Roster) {
-    this.#store = store;
-    this.#roster = roster;
+  constructor(options: FileCopiesOptions<Upload>) {
+    this.#options = options;
   }
 
   get isBusy(): boolean {
@@ -31,20 +37,20 @@ export class FileCopies {
     await this.#underWay.get(id);
   }
 
-  /** Gives an upload its bytes, at once from memory; they are kept in their turn. */
-  take(run: LiveUpload, source: Source, bytes: Blob): void {
-    if (isFinal(run.record) || this.#underWay.has(run.id)) return;
-    run.bytes = bytes;
+  /** Gives an upload its bytes, at once from memory; they are copied in their turn. */
+  accept(upload: Upload, source: Source, bytes: Blob): void {
+    if (isFinal(upload.record) || this.#underWay.has(upload.id)) return;
+    upload.bytes = bytes;
     // The worker died between the record and its bytes, and the page has sent the file again.
-    void this.#wake(run);
+    void this.#wake(upload);
     // One after another: a thousand copies at once would keep the database from everything else.
-    const copy = this.#last.then(() => this.#keep(run, source));
+    const copy = this.#last.then(() => this.#keep(upload, source));
     this.#last = copy;
     this.#underWay.set(
-      run.id,
+      upload.id,
       copy.finally(() => {
-        this.#underWay.delete(run.id);
-        this.#roster.onChanged();
+        this.#underWay.delete(upload.id);
+        this.#options.onSettled();
       }),
     );
   }
@@ -58,14 +64,15 @@ export class FileCopies {
     uploads: readonly { readonly record: UploadRecord; readonly source: Source }[],
     add: () => Promise<void>,
   ): Promise<void> {
+    const { database } = this.#options;
     const ids = uploads.map(({ record }) => record.id);
     for (const id of ids) this.#coming.add(id);
     try {
       await this.#checkRoom(uploads.map(({ source }) => source));
-      for (const { record, source } of uploads) await this.#store.putBytes(record.id, source);
+      for (const { record, source } of uploads) await database.putBytes(record.id, source);
       await add();
     } catch (error) {
-      for (const id of ids) await this.#store.deleteBytes(id);
+      for (const id of ids) await database.deleteBytes(id);
       throw error;
     } finally {
       for (const id of ids) this.#coming.delete(id);
@@ -77,53 +84,57 @@ export class FileCopies {
    *
    * @throws {UploadError} `FILE_LOST`, `FILE_PERMISSION`
    */
-  async reopen(run: LiveUpload): Promise<void> {
-    if (run.record.state !== "waiting" || run.record.reason !== "file" || this.#underWay.has(run.id)) return;
-    const kept = await this.#store.bytes(run.id);
+  async reopen(upload: Upload): Promise<void> {
+    const { record, id } = upload;
+    if (record.state !== "waiting" || record.reason !== "file" || this.#underWay.has(id)) return;
+    const kept = await this.#options.database.bytes(id);
     if (!kept || kept instanceof Blob) throw new UploadError("FILE_LOST");
     await openSource(kept);
-    await this.#roster.apply(run, { type: "stored", durability: "handle" });
-    await this.#wake(run);
+    await this.#options.apply(upload, { type: "stored", durability: "handle" });
+    await this.#wake(upload);
   }
 
-  /** A worker that died between the end of an upload and the deletion of its bytes has left them. */
+  /** Deletes the bytes that a worker has left which died between the end of an upload and their deletion. */
   async deleteOrphans(): Promise<void> {
-    for (const id of await this.#store.bytesIds()) {
+    const { database, find } = this.#options;
+    for (const id of await database.bytesIds()) {
       if (this.#coming.has(id)) continue;
-      const run = this.#roster.get(id);
-      if (!run || !needsBytes(run.record)) await this.#store.deleteBytes(id);
+      const upload = find(id);
+      if (!upload || !needsBytes(upload.record)) await database.deleteBytes(id);
     }
   }
 
-  async #wake(run: LiveUpload): Promise<void> {
-    if (run.record.state === "waiting" && run.record.reason === "file")
-      await this.#roster.apply(run, { type: "wake" });
+  async #wake(upload: Upload): Promise<void> {
+    if (upload.record.state === "waiting" && upload.record.reason === "file")
+      await this.#options.apply(upload, { type: "wake" });
   }
 
-  async #keep(run: LiveUpload, source: Source): Promise<void> {
-    // Small files may arrive before their turn to be copied has come.
-    if (!needsBytes(run.record)) return;
+  async #keep(upload: Upload, source: Source): Promise<void> {
+    const { database, apply } = this.#options;
+    // Small files may have arrived before their turn to be copied comes.
+    if (!needsBytes(upload.record)) return;
     try {
       await this.#checkRoom([source]);
-      await this.#store.putBytes(run.id, source);
-      // As may have this one, or its user has thought better of it.
-      if (!needsBytes(run.record)) return await this.#store.deleteBytes(run.id);
-      // From now on the copy: the file on disk may change or vanish.
-      if (source instanceof Blob) run.bytes = await openBytes(this.#store, run.record);
-      await this.#roster.apply(run, { type: "stored", durability: durabilityOf(source) });
+      await database.putBytes(upload.id, source);
+      // This one may have arrived meanwhile, or its user has canceled it.
+      if (!needsBytes(upload.record)) return await database.deleteBytes(upload.id);
+      // From now on the copy is read: the file on disk may change or vanish.
+      if (source instanceof Blob) upload.bytes = await openBytes(database, upload.record);
+      await apply(upload, { type: "stored", durability: durabilityOf(source) });
     } catch (error) {
       if (error instanceof UploadError && error.code === "FILE_CHANGED")
-        await this.#roster.apply(run, { type: "fail", error: toWire(error) });
-      // No room: it goes on from memory, and its snapshot says so.
+        await apply(upload, { type: "fail", error: toWire(error) });
+      // No room: the upload goes on from memory, and its snapshot says so.
       else
         console.warn("backhaul: no copy of the file can be kept; the upload ends with this worker.", error);
     }
   }
 
-  /** So that a copy which can't fit isn't begun. */
+  /** Refuses a copy that can't fit, so that it isn't begun. */
   async #checkRoom(sources: readonly Source[]): Promise<void> {
     const bytes = sources.reduce((sum, source) => sum + (source instanceof Blob ? source.size : 0), 0);
-    if (bytes > 0 && !(await hasRoomFor(bytes))) throw new UploadError("QUOTA_EXCEEDED");
+    if (bytes > 0 && !(await hasRoomFor(bytes, this.#options.platform)))
+      throw new UploadError("QUOTA_EXCEEDED");
   }
 }
 

@@ -1,19 +1,26 @@
 import { UploadError } from "../../src/core/errors.ts";
 import type { Source } from "../../src/protocol/protocol.ts";
-import type { UploadDatabase } from "../database/upload-database.ts";
-import type { LiveUpload } from "../engine/live-upload.ts";
-import type { UploadRecord } from "../model/record.ts";
+import type { UploadDatabase } from "../database/index.ts";
+import type { UploadRecord } from "../model/index.ts";
+
+/** One upload as those see it who read its file. */
+export interface FileHolder {
+  readonly id: string;
+  readonly record: UploadRecord;
+  /** What was given here, or read from the database; undefined until needed. */
+  bytes: Blob | undefined;
+}
 
 /**
- * The bytes that are kept of an upload.
+ * The bytes that the database keeps of an upload.
  *
  * @throws {UploadError} `FILE_LOST`, `FILE_PERMISSION`, `FILE_CHANGED`
  */
 export async function openBytes(
-  store: UploadDatabase,
+  database: Pick<UploadDatabase, "bytes">,
   { id, plan, lastModified }: UploadRecord,
 ): Promise<Blob> {
-  const kept = await store.bytes(id);
+  const kept = await database.bytes(id);
   if (!kept) throw new UploadError("FILE_LOST");
   if (kept instanceof Blob) return kept;
   const file = await openSource(kept);
@@ -34,25 +41,25 @@ export async function openSource(source: Source): Promise<Blob> {
 }
 
 /**
- * Gives an upload's bytes to `use`, and others once more if they turn out to be unreadable: a copy may have been made since
+ * Gives an upload's bytes to `use`, and others once more if those turn out to be unreadable: a copy may have been made since
  * of a file that has changed on disk, and what became of a handle's file shows when it is opened anew.
  *
  * @throws {UploadError} as `openBytes`, and whatever `use` throws
  */
 export async function withBytes<T>(
-  run: LiveUpload,
-  store: UploadDatabase,
+  upload: FileHolder,
+  database: Pick<UploadDatabase, "bytes">,
   use: (bytes: Blob) => Promise<T>,
 ): Promise<T> {
   try {
-    run.bytes ??= await openBytes(store, run.record);
-    return await use(run.bytes);
+    upload.bytes ??= await openBytes(database, upload.record);
+    return await use(upload.bytes);
   } catch (error) {
     if (!(error instanceof UploadError)) throw error;
     if (error.code !== "FILE_LOST" && error.code !== "FILE_CHANGED") throw error;
-    // Nothing is kept of it but what could not be read.
-    if (run.record.durability === "memory") throw error;
-    run.bytes = await openBytes(store, run.record);
-    return use(run.bytes);
+    // Nothing is kept but what could not be read.
+    if (upload.record.durability === "memory") throw error;
+    upload.bytes = await openBytes(database, upload.record);
+    return use(upload.bytes);
   }
 }

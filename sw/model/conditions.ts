@@ -18,25 +18,28 @@ export interface Circumstances {
   readonly isMetered: boolean;
 }
 
-export interface Verdict {
-  /** What forbids it; null if it may move. */
-  readonly forbiddenBy: keyof UploadConditions | null;
+export interface ConditionsCheck {
+  /** The condition that does not hold; null if the upload may move. */
+  readonly unmet: keyof UploadConditions | null;
   /** When the clock may change this, in milliseconds since 1970; null if only the network can, or nothing. */
-  readonly lookAgainAt: number | null;
+  readonly recheckAt: number | null;
 }
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 
-export function judge(conditions: UploadConditions, { now, msOfDay, isMetered }: Circumstances): Verdict {
+export function checkConditions(
+  conditions: UploadConditions,
+  { now, msOfDay, isMetered }: Circumstances,
+): ConditionsCheck {
   const { unmetered, notBefore, hours } = conditions;
-  if (unmetered && isMetered) return { forbiddenBy: "unmetered", lookAgainAt: null };
-  if (notBefore !== null && now < notBefore) return { forbiddenBy: "notBefore", lookAgainAt: notBefore };
-  if (hours === null) return { forbiddenBy: null, lookAgainAt: null };
+  if (unmetered && isMetered) return { unmet: "unmetered", recheckAt: null };
+  if (notBefore !== null && now < notBefore) return { unmet: "notBefore", recheckAt: notBefore };
+  if (hours === null) return { unmet: null, recheckAt: null };
   const isOpen = isWithin(hours, msOfDay);
   // An hour off if the clocks are changed on the way. Too early is looked at again; too late is so once a year.
   const wait = untilHour(isOpen ? hours.to : hours.from, msOfDay);
-  return { forbiddenBy: isOpen ? null : "hours", lookAgainAt: now + wait };
+  return { unmet: isOpen ? null : "hours", recheckAt: now + wait };
 }
 
 /** Whether what may move now may have to stop again. */

@@ -60,8 +60,8 @@ export class PartLedger {
     return this.upcoming(1).length > 0;
   }
 
-  /** Takes the next pending part into flight; undefined if there is none. */
-  take(): number | undefined {
+  /** Puts the next pending part into flight; undefined if there is none. */
+  startNext(): number | undefined {
     const [partNumber] = this.upcoming(1);
     if (partNumber === undefined) return undefined;
     if (!this.#returned.delete(partNumber)) this.#cursor = partNumber + 1;
@@ -69,7 +69,7 @@ export class PartLedger {
     return partNumber;
   }
 
-  /** The pending parts that `take` would give next, at most `limit`. */
+  /** The pending parts that `startNext` would give next, at most `limit`. */
   upcoming(limit: number): number[] {
     // Never looked at again, or a wake-up near the end would walk over all that is done with every part.
     while (this.#receipts[this.#cursor - 1] !== undefined) this.#cursor += 1;

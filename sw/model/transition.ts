@@ -25,11 +25,11 @@ export type UploadEvent =
       readonly nextAttemptAt: number | null;
       readonly error: UploadErrorWire;
     }
-  /** The app's conditions don't hold (any more), or another one doesn't. `lookAgainAt`: null if no clock changes that. */
+  /** The app's conditions don't hold (any more), or another one doesn't. `recheckAt`: null if no clock changes that. */
   | {
-      readonly type: "forbidden";
+      readonly type: "conditionsUnmet";
       readonly by: keyof UploadConditions;
-      readonly lookAgainAt: number | null;
+      readonly recheckAt: number | null;
     }
   /** What it waited for has come. */
   | { readonly type: "wake" }
@@ -100,8 +100,8 @@ function step(record: UploadRecord, event: UploadEvent, now: number): Transition
       return [{ ...record, state: "waiting", reason, nextAttemptAt, error, attempts, durability }, ["drive"]];
     }
 
-    case "forbidden":
-      return forbidden(record, event.by, event.lookAgainAt);
+    case "conditionsUnmet":
+      return conditionsUnmet(record, event.by, event.recheckAt);
 
     case "wake":
       return record.state === "waiting" ? [ready(record, record.remote), ["drive"]] : unchanged;
@@ -159,7 +159,7 @@ function begun(record: UploadRecord, remote: Uploading["remote"], key: string): 
   }
 }
 
-function forbidden(
+function conditionsUnmet(
   record: UploadRecord,
   by: keyof UploadConditions,
   nextAttemptAt: number | null,

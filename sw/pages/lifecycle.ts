@@ -1,4 +1,4 @@
-import { after, now } from "../platform/clock.ts";
+import type { Platform } from "../platform/index.ts";
 
 /**
  * Chromium kills a worker whose one event has run for 300 s, whatever it is doing; others are stricter. So a hold ends by
@@ -8,37 +8,36 @@ const LONGEST_HOLD_MS = 290_000;
 /** `sync` events have 3 min. */
 const LONGEST_SYNC_MS = 175_000;
 
-declare const self: ServiceWorkerGlobalScope;
-
 /**
  * Keeps the worker alive while there is work: one held `waitUntil` at a time. Each event that can hold replaces the hold
  * before it, so that with the last page gone the last hold still has its full length.
  */
 export class Lifecycle {
+  readonly #platform: Pick<Platform, "clock" | "worker">;
   #release = () => {};
   readonly #releaseSyncs = new Set<() => void>();
-  /** When the last hold ends at the latest, in milliseconds since 1970. */
+  /** When the last hold ends at the latest, by `clock.elapsed()`. */
   #endsAt = 0;
 
-  constructor() {
-    self.registration.addEventListener("updatefound", () => {
-      const next = self.registration.installing;
-      next?.addEventListener("statechange", () => this.#makeWay());
-    });
+  constructor(platform: Pick<Platform, "clock" | "worker">) {
+    this.#platform = platform;
+    platform.worker.onNewVersion(() => this.#makeWay());
   }
 
+  /** Milliseconds that this worker still has if nothing else wakes it. */
   get msLeft(): number {
-    return Math.max(0, this.#endsAt - now());
+    return Math.max(0, this.#endsAt - this.#platform.clock.elapsed());
   }
 
   /** @param busy settles when there is nothing left to do */
-  hold(event: ExtendableEvent, busy: Promise<unknown>): void {
-    if (self.registration.waiting) return;
+  hold(event: Pick<ExtendableEvent, "waitUntil">, busy: Promise<unknown>): void {
+    const { clock, worker } = this.#platform;
+    if (worker.hasWaitingVersion) return;
     const release = this.#release;
-    this.#endsAt = now() + LONGEST_HOLD_MS;
+    this.#endsAt = clock.elapsed() + LONGEST_HOLD_MS;
     event.waitUntil(
       new Promise<void>((resolve) => {
-        const undo = after(LONGEST_HOLD_MS, resolve);
+        const undo = clock.after(LONGEST_HOLD_MS, resolve);
         this.#release = () => {
           undo();
           resolve();
@@ -55,14 +54,15 @@ export class Lifecycle {
    * @param whenTimeIsUp whether the browser should try again later by itself; otherwise this one counts as used
    */
   holdSync(
-    event: ExtendableEvent,
+    event: Pick<ExtendableEvent, "waitUntil">,
     busy: Promise<unknown>,
     whenTimeIsUp: () => Promise<"retry" | "used">,
   ): void {
-    this.#endsAt = Math.max(this.#endsAt, now() + LONGEST_SYNC_MS);
+    const { clock } = this.#platform;
+    this.#endsAt = Math.max(this.#endsAt, clock.elapsed() + LONGEST_SYNC_MS);
     event.waitUntil(
       new Promise<void>((resolve, reject) => {
-        const undo = after(LONGEST_SYNC_MS, async () => {
+        const undo = clock.after(LONGEST_SYNC_MS, async () => {
           if ((await whenTimeIsUp()) === "used") resolve();
           else reject(new Error("backhaul: not done yet"));
         });
@@ -82,7 +82,7 @@ export class Lifecycle {
    * still lives, from one answered "stay" to the next.
    */
   #makeWay(): void {
-    if (!self.registration.waiting) return;
+    if (!this.#platform.worker.hasWaitingVersion) return;
     this.#release();
     for (const release of this.#releaseSyncs) release();
   }

@@ -1,11 +1,16 @@
-import type { Endpoint } from "comlink";
+import { type Endpoint, expose } from "comlink";
 import * as v from "valibot";
 import {
   type CallMessage,
   type PageMessage,
   PROTOCOL_VERSION,
+  type WorkerApi,
   type WorkerMessage,
 } from "../../src/protocol/protocol.ts";
+import { callMessage, handedOver } from "../../src/protocol/schemas.ts";
+import type { PageClient } from "../platform/index.ts";
+
+export type HandedOver = Extract<PageMessage, { type: "handedOver" }>;
 
 /**
  * Comlink over `ServiceWorker.postMessage`. Comlink's usual MessagePort neither wakes a worker nor keeps it alive, and
@@ -14,16 +19,15 @@ import {
  * The returned handler gives undefined for messages that are not Backhaul's, else a promise of the call's end.
  */
 export function createMessageHandler(
-  expose: (endpoint: Endpoint) => void,
+  api: WorkerApi,
   onHandedOver: (message: HandedOver, clientId: string) => Promise<void>,
-): (event: ExtendableMessageEvent) => Promise<void> | undefined {
+): (event: Pick<ExtendableMessageEvent, "data" | "source">) => Promise<void> | undefined {
   /** Calls being worked on, by Comlink's id. A page repeats a call until it is answered. */
   const calls = new Map<string, Promise<void>>();
 
-  return (event) => {
-    const message: unknown = event.data;
-    const { source } = event;
-    if (!isEnvelope(message) || !(source instanceof Client)) return undefined;
+  return ({ data, source }) => {
+    const message: unknown = data;
+    if (!isEnvelope(message) || !isPage(source)) return undefined;
     const post = (answer: WorkerMessage) => source.postMessage(answer);
     if (message.backhaul !== PROTOCOL_VERSION) {
       post({ backhaul: PROTOCOL_VERSION, type: "mismatch" });
@@ -43,7 +47,7 @@ export function createMessageHandler(
           post({ backhaul: PROTOCOL_VERSION, type: "working", callId: id });
           return known;
         }
-        const call = answerOne(expose, message.message, (answer) =>
+        const call = answerOne(api, message.message, (answer) =>
           post({ backhaul: PROTOCOL_VERSION, type: "reply", message: answer }),
         ).finally(() => calls.delete(id));
         calls.set(id, call);
@@ -55,33 +59,11 @@ export function createMessageHandler(
   };
 }
 
-/** Of what Comlink understands, only calls of the API's own functions: a longer path could reach any constructor. */
-const callMessage = v.looseObject({
-  id: v.string(),
-  type: v.literal("APPLY"),
-  path: v.pipe(v.array(v.string()), v.length(1)),
-});
-
-export type HandedOver = Extract<PageMessage, { type: "handedOver" }>;
-const partNumber = v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(10_000));
-const handedOver = v.looseObject({
-  isImmediate: v.boolean(),
-  fetchId: v.string(),
-  runs: v.pipe(
-    v.array(v.object({ uploadId: v.pipe(v.string(), v.uuid()), first: partNumber, count: partNumber })),
-    v.maxLength(1_000),
-  ),
-});
-
-/** An endpoint that lives for one call, so that no page that has gone is remembered. */
-function answerOne(
-  expose: (endpoint: Endpoint) => void,
-  message: CallMessage,
-  post: (answer: unknown) => void,
-): Promise<void> {
+/** Answers one call over an endpoint that lives no longer, so that no page that has gone is remembered. */
+function answerOne(api: WorkerApi, message: CallMessage, post: (answer: unknown) => void): Promise<void> {
   return new Promise((resolve) => {
     let deliver = (_event: MessageEvent) => {};
-    expose({
+    const endpoint: Endpoint = {
       addEventListener(_type, listener) {
         deliver = "handleEvent" in listener ? (event) => listener.handleEvent(event) : listener;
       },
@@ -90,13 +72,19 @@ function answerOne(
         post(answer);
         resolve();
       },
-    });
-    deliver(new MessageEvent("message", { data: message, origin: self.location.origin }));
+    };
+    expose(api, endpoint);
+    deliver(new MessageEvent("message", { data: message }));
   });
 }
 
 function isEnvelope(value: unknown): value is { readonly backhaul: unknown; readonly type: unknown } {
   return typeof value === "object" && value !== null && "backhaul" in value && "type" in value;
+}
+
+/** Other workers can send messages too; only clients have an id. */
+function isPage(source: unknown): source is PageClient {
+  return typeof source === "object" && source !== null && "id" in source && "postMessage" in source;
 }
 
 function isPageMessage(value: { readonly type: unknown }): value is PageMessage {

@@ -2,35 +2,44 @@ import { createCRC32, createCRC64, createMD5, createSHA256, type IHasher } from 
 import type { Checksum, ChecksumKind } from "../../src/core/checksum.ts";
 import { UploadError } from "../../src/core/errors.ts";
 
-/** One of `md5`, `crc32c`, `crc64nvme`, `sha256`, `noChecksum`. Only those that are used get into the worker's bundle. */
+/**
+ * One of `md5`, `crc32c`, `crc64nvme`, `sha256`, `noChecksum`. Only those that an app imports get into its worker's bundle.
+ * They are compiled from WebAssembly, so a Content Security Policy must allow 'wasm-unsafe-eval'.
+ */
 export interface ChecksumAlgorithm {
   readonly kind: ChecksumKind;
-  /** @internal */
-  readonly create: (() => Promise<IHasher>) | null;
+  /**
+   * The digest of these bytes; null for the kind `none`. Rejects with `CHECKSUM_UNAVAILABLE`, or with a `DOMException` if the
+   * bytes can't be read.
+   * @internal
+   */
+  readonly digest: ((bytes: Blob) => Promise<Checksum>) | null;
 }
 
-// Compiled from WebAssembly: a Content Security Policy must allow 'wasm-unsafe-eval'.
-export const md5: ChecksumAlgorithm = { kind: "md5", create: createMD5 };
-/** Polynomial of CRC-32C (Castagnoli), reflected. */
-export const crc32c: ChecksumAlgorithm = { kind: "crc32c", create: () => createCRC32(0x82f63b78) };
-/** Polynomial of CRC-64/NVME, reflected. */
+export const md5: ChecksumAlgorithm = { kind: "md5", digest: (bytes) => digest(bytes, createMD5) };
+export const crc32c: ChecksumAlgorithm = { kind: "crc32c", digest: (bytes) => digest(bytes, createCrc32c) };
 export const crc64nvme: ChecksumAlgorithm = {
   kind: "crc64nvme",
-  create: () => createCRC64("9a6c9329ac4bc9b5"),
+  digest: (bytes) => digest(bytes, createCrc64Nvme),
 };
-export const sha256: ChecksumAlgorithm = { kind: "sha256", create: createSHA256 };
-export const noChecksum: ChecksumAlgorithm = { kind: "none", create: null };
+export const sha256: ChecksumAlgorithm = { kind: "sha256", digest: (bytes) => digest(bytes, createSHA256) };
+export const noChecksum: ChecksumAlgorithm = { kind: "none", digest: null };
+
+/** Polynomial of CRC-32C (Castagnoli), reflected. */
+function createCrc32c(): Promise<IHasher> {
+  return createCRC32(0x82f63b78);
+}
+
+/** Polynomial of CRC-64/NVME, reflected. */
+function createCrc64Nvme(): Promise<IHasher> {
+  return createCRC64("9a6c9329ac4bc9b5");
+}
 
 let lastDigest: Promise<unknown> = Promise.resolve();
 const hashers = new Map<() => Promise<IHasher>, Promise<IHasher>>();
 
-/**
- * The digest of some bytes, read as a stream. One at a time, by one hasher: more of them would only take more memory.
- *
- * @throws {UploadError} `CHECKSUM_UNAVAILABLE`
- * @throws {DOMException} if the bytes can't be read
- */
-export function digest(bytes: Blob, create: () => Promise<IHasher>): Promise<Checksum> {
+/** Reads the bytes as a stream, one Blob at a time and by one hasher: more of them would only need more memory. */
+function digest(bytes: Blob, create: () => Promise<IHasher>): Promise<Checksum> {
   const turn = lastDigest.then(() => digestNow(bytes, create));
   lastDigest = turn.catch(() => {});
   return turn;
@@ -42,7 +51,7 @@ async function digestNow(bytes: Blob, create: () => Promise<IHasher>): Promise<C
   try {
     await readInto(hasher, bytes.stream());
   } catch (cause) {
-    // The read that failed has kept it.
+    // The read that failed has kept the buffer.
     buffer = new ArrayBuffer(BUFFER_BYTES);
     throw cause;
   }
@@ -64,7 +73,7 @@ const LEAST_BYTES = 64 * 1024;
 
 let buffer = new ArrayBuffer(BUFFER_BYTES);
 
-/** Into the same memory again and again: chunks of their own pile up by the hundred megabytes before they are collected. */
+/** Reads into the same memory again and again: fresh chunks pile up by the hundred megabytes before they are collected. */
 async function readInto(hasher: IHasher, stream: ReadableStream<Uint8Array<ArrayBuffer>>): Promise<void> {
   const reader = byteReaderOf(stream);
   for (let isDone = false; !isDone; ) {
@@ -75,12 +84,12 @@ async function readInto(hasher: IHasher, stream: ReadableStream<Uint8Array<Array
     if (!value) continue;
     // The last bytes come with "done".
     hasher.update(value);
-    // It was handed over with the read, and comes back with it.
+    // The buffer was handed over with the read, and comes back with its value.
     buffer = value.buffer;
   }
 }
 
-/** Not every browser's files are streams of bytes; then the chunks are the browser's own. */
+/** Not every browser's files are streams of bytes; where they aren't, the chunks are the browser's own. */
 function byteReaderOf(stream: ReadableStream<Uint8Array<ArrayBuffer>>) {
   try {
     return stream.getReader({ mode: "byob" });
@@ -89,7 +98,7 @@ function byteReaderOf(stream: ReadableStream<Uint8Array<ArrayBuffer>>) {
   }
 }
 
-/** As S3 writes MD5 in ETags. */
+/** A digest as S3 writes MD5 in ETags. */
 export function hexOf(checksum: Checksum): string {
   return Array.from(atob(checksum), (byte) => byte.charCodeAt(0).toString(16).padStart(2, "0")).join("");
 }

@@ -1,13 +1,13 @@
 import { StorageFault, type UploadedPart, type UploadStorage } from "../../src/core/storage.ts";
 
 /**
- * Those of the parts that S3 has, page by page as it lists them.
+ * Asks S3 which of these parts it has. Gives them page by page, as S3 lists them.
  *
  * @param partNumbers ascending
  * @throws {StorageFault}
  */
-export async function* lookUpParts(
-  storage: UploadStorage,
+export async function* listParts(
+  storage: Pick<UploadStorage, "uploadedParts">,
   token: string,
   partNumbers: readonly number[],
 ): AsyncGenerator<readonly UploadedPart[]> {

@@ -1,10 +1,11 @@
 import { MIB } from "../../src/core/limits.ts";
 import type { StorageFault } from "../../src/core/storage.ts";
-import { Concurrency, type TimedPart } from "../model/concurrency.ts";
-import { now } from "../platform/clock.ts";
+import { Concurrency, type TimedPart } from "../model/index.ts";
+import type { Clock } from "../platform/index.ts";
 import { PartSlots, type PartSlotsOptions, type Slot } from "./slots.ts";
 
 export interface PartPaceOptions<Turn> extends PartSlotsOptions<Turn> {
+  readonly clock: Pick<Clock, "elapsed">;
   readonly onChange: (parts: number) => void;
 }
 
@@ -16,6 +17,7 @@ export class PartPace<Turn extends { readonly id: string }> {
   readonly #concurrency: Concurrency;
   readonly #slots: PartSlots<Turn>;
   readonly #onChange: (parts: number) => void;
+  readonly #clock: Pick<Clock, "elapsed">;
   /** Of one part among the others, in bytes per second; null until one has arrived. */
   #partSpeed: number | null = null;
   #steadySpeed: number | null = null;
@@ -24,6 +26,7 @@ export class PartPace<Turn extends { readonly id: string }> {
     this.#concurrency = new Concurrency(options.capacity);
     this.#slots = new PartSlots({ ...options, capacity: this.#concurrency.limit });
     this.#onChange = options.onChange;
+    this.#clock = options.clock;
   }
 
   get partSpeed(): number | null {
@@ -51,7 +54,7 @@ export class PartPace<Turn extends { readonly id: string }> {
     if (code !== "SLOW_DOWN" && code !== "STALLED") return;
     // What was fast may have become slow: the next ones get the time that a slow link needs.
     this.#partSpeed = null;
-    this.#change(() => this.#concurrency.refused(now()));
+    this.#change(() => this.#concurrency.refused(this.#clock.elapsed()));
   }
 
   #change(change: () => void): void {

@@ -3,10 +3,9 @@ import { UploadError } from "../../src/core/errors.ts";
 import { classifyPut } from "../../src/core/outcome.ts";
 import { partByteRange } from "../../src/core/part-plan.ts";
 import { type PartReceipt, StorageFault, type UploadStorage } from "../../src/core/storage.ts";
-import type { Uploading } from "../model/record.ts";
-import { putTimeoutMs } from "../model/retry.ts";
-import { type PutAnswer, putPart } from "../platform/transport.ts";
-import { type ChecksumAlgorithm, digest, hexOf } from "./checksums.ts";
+import { putTimeoutMs, type Uploading } from "../model/index.ts";
+import { type PutAnswer, putPart, type Transport } from "../platform/index.ts";
+import { type ChecksumAlgorithm, hexOf } from "./checksums.ts";
 import { Signatures } from "./signatures.ts";
 
 /** What became of one try to send a part. */
@@ -14,10 +13,10 @@ export type Delivery =
   | { readonly type: "stored"; readonly receipt: PartReceipt }
   /** S3 took it, but its ETag is not the bytes' MD5: SSE-KMS, or something on the way has changed the answer. */
   | { readonly type: "storedOddly"; readonly receipt: PartReceipt }
-  /** Not with this signature. */
+  /** S3 refuses this signature. */
   | { readonly type: "refused"; readonly detail: string }
   | { readonly type: "fault"; readonly fault: StorageFault }
-  /** By the signal, somewhere on its way. */
+  /** The signal has broken it off, somewhere on its way. */
   | { readonly type: "brokenOff" }
   /** Nothing was sent: the upload is not being sent any more. */
   | { readonly type: "unclaimed" };
@@ -30,6 +29,7 @@ export interface PartDeliveryOptions {
   /** Notes the part as on its way; false if the upload is not being sent any more. */
   readonly claim: (partNumber: number) => Promise<boolean>;
   readonly stallTimeoutMs: number;
+  readonly transport: Transport;
   readonly signal: AbortSignal;
 }
 
@@ -42,7 +42,7 @@ export class PartDelivery {
 
   constructor(options: PartDeliveryOptions) {
     this.#options = options;
-    this.#signatures = new Signatures(options.storage, options.record.remote.token);
+    this.#signatures = new Signatures(options.storage, options.record.remote.token, options.transport.clock);
   }
 
   /**
@@ -52,7 +52,7 @@ export class PartDelivery {
    * @throws {UploadError} `FILE_LOST`, `FILE_CHANGED`, `CHECKSUM_UNAVAILABLE`
    */
   async send(partNumber: number, partSpeed: number | null, upcoming: () => number[]): Promise<Delivery> {
-    const { algorithm, claim, signal, stallTimeoutMs } = this.#options;
+    const { algorithm, claim, signal, stallTimeoutMs, transport } = this.#options;
     const { kind } = algorithm;
     const body = this.#bytesOf(partNumber);
     const checksum = await this.digestOf(partNumber);
@@ -65,7 +65,7 @@ export class PartDelivery {
     const headers: Record<string, string> = kind === "md5" && checksum ? { "content-md5": checksum } : {};
     const timeoutMs = putTimeoutMs(body.size, stallTimeoutMs, partSpeed);
     try {
-      const answer = await putPart(signed, body, { headers, signal, timeoutMs });
+      const answer = await putPart(transport, signed, body, { headers, signal, timeoutMs });
       return this.#judge(answer, partNumber, checksum);
     } catch (error) {
       if (signal.aborted) return { type: "brokenOff" };
@@ -79,14 +79,14 @@ export class PartDelivery {
   }
 
   /**
-   * Of the bytes that the device holds; null for the kind `none`.
+   * The digest of the bytes that the device holds; null for the kind `none`.
    *
    * @throws {UploadError} `FILE_LOST`, `FILE_CHANGED`, `CHECKSUM_UNAVAILABLE`
    */
   async digestOf(partNumber: number): Promise<Checksum | null> {
-    const { create } = this.#options.algorithm;
-    if (!create) return null;
-    const checksum = await digest(this.#bytesOf(partNumber), create).catch((cause: unknown) => {
+    const { digest } = this.#options.algorithm;
+    if (!digest) return null;
+    const checksum = await digest(this.#bytesOf(partNumber)).catch((cause: unknown) => {
       throw cause instanceof UploadError ? cause : this.#fileError(cause);
     });
     // S3 got other bytes than were hashed. If they hash to something else now, it was the file that changed in between.

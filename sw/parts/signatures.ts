@@ -6,7 +6,7 @@ import {
   StorageFault,
   type UploadStorage,
 } from "../../src/core/storage.ts";
-import { now } from "../platform/clock.ts";
+import type { Clock } from "../platform/index.ts";
 
 /** A PUT must have arrived at S3 before its signature expires, so an old one isn't started with. */
 const SAFETY_MS = 60_000;
@@ -19,16 +19,18 @@ interface Signature {
 
 /** Presigned requests of one upload, asked for in batches just before they are used. */
 export class Signatures {
-  readonly #storage: UploadStorage;
+  readonly #storage: Pick<UploadStorage, "sign">;
+  readonly #clock: Pick<Clock, "now">;
   readonly #token: string;
   readonly #signed = new Map<number, Signature>();
-  /** Those that wait for the answer that is under way, to go together into the next question. */
+  /** Parts that wait for the answer that is under way, to go together into the next request. */
   readonly #wanted = new Map<number, Checksum | null>();
   #asking: Promise<void> | undefined;
 
-  constructor(storage: UploadStorage, token: string) {
+  constructor(storage: Pick<UploadStorage, "sign">, token: string, clock: Pick<Clock, "now">) {
     this.#storage = storage;
     this.#token = token;
+    this.#clock = clock;
   }
 
   /**
@@ -62,20 +64,20 @@ export class Signatures {
     }
   }
 
-  /** The signature may be why S3 refused; or why the browser says nothing but "failed to fetch". */
+  /** Forgets a signature: it may be why S3 refused, or why the browser says nothing but "failed to fetch". */
   drop(partNumber: number): void {
     this.#signed.delete(partNumber);
   }
 
   #fresh(partNumber: number, checksum: Checksum | null): SignedPart | undefined {
     const entry = this.#signed.get(partNumber);
-    if (entry && entry.staleAt > now() && entry.checksum === checksum) return entry.part;
+    if (entry && entry.staleAt > this.#clock.now() && entry.checksum === checksum) return entry.part;
     this.#signed.delete(partNumber);
     return undefined;
   }
 
   async #ask(parts: readonly PartToSign[]): Promise<void> {
-    const askedAt = now();
+    const askedAt = this.#clock.now();
     const checksums = new Map(parts.map(({ partNumber, checksum }) => [partNumber, checksum]));
     for (const part of await this.#storage.sign(this.#token, parts)) {
       const usableMs = Math.max(part.expiresInMs - SAFETY_MS, part.expiresInMs / 2);

@@ -31,7 +31,7 @@ export class PartSlots<Turn extends { readonly id: string }> {
     this.#compare = compare;
   }
 
-  /** With fewer than are taken, places are not filled again until it fits. */
+  /** How many places there are. With fewer than are taken, none is given again until they fit. */
   set capacity(capacity: number) {
     this.#capacity = capacity;
     this.#grant();
@@ -45,7 +45,7 @@ export class PartSlots<Turn extends { readonly id: string }> {
         turn,
         grant: () => {
           signal.removeEventListener("abort", giveUp);
-          resolve(this.#take(turn.id));
+          resolve(this.#occupy(turn.id));
         },
       };
       const giveUp = () => {
@@ -67,7 +67,7 @@ export class PartSlots<Turn extends { readonly id: string }> {
     }
   }
 
-  #take(id: string): Slot {
+  #occupy(id: string): Slot {
     this.#taken += 1;
     this.#takenBy.set(id, this.#countOf(id) + 1);
     let released = false;

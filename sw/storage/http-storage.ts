@@ -10,7 +10,7 @@ import {
 } from "../../src/core/http-api.ts";
 import { classifyStatus } from "../../src/core/outcome.ts";
 import { StorageFault, type UploadStorage } from "../../src/core/storage.ts";
-import { postJson } from "../platform/transport.ts";
+import { type Platform, postJson } from "../platform/index.ts";
 
 /** The storage behind the app's own server, which runs `createUploadHandler` of `backhaul/server`. */
 export interface HttpStorageOptions {
@@ -30,7 +30,7 @@ export interface HttpStorageOptions {
   readonly timeoutMs?: number;
 }
 
-/** A storage that sends headers of the app's with each request, as `uploads.setAuth` gave them. Kept in memory only. */
+/** A storage that sends headers of the app's with each request, as `uploads.setAuth` gave them. They are kept in memory only. */
 export interface AuthorizedStorage extends UploadStorage {
   setAuth(headers: Readonly<Record<string, string>>): void;
   /** Base URL of the relay; null if there is none. */
@@ -40,12 +40,11 @@ export interface AuthorizedStorage extends UploadStorage {
 const TIMEOUT_MS = 30_000;
 const COMPLETE_TIMES = 8;
 
-export function httpStorage({
-  endpoint,
-  relay = true,
-  timeoutMs = TIMEOUT_MS,
-}: HttpStorageOptions): AuthorizedStorage {
-  const base = new URL(endpoint.endsWith("/") ? endpoint : `${endpoint}/`, self.location.href);
+export function createHttpStorage(
+  { endpoint, relay = true, timeoutMs = TIMEOUT_MS }: HttpStorageOptions,
+  platform: Pick<Platform, "clock" | "fetch" | "worker">,
+): AuthorizedStorage {
+  const base = new URL(endpoint.endsWith("/") ? endpoint : `${endpoint}/`, platform.worker.url);
   let auth: Readonly<Record<string, string>> = {};
 
   async function call<T>(
@@ -54,7 +53,7 @@ export function httpStorage({
     schema: v.GenericSchema<unknown, T>,
   ): Promise<T> {
     const usedAuth = auth;
-    const answer = await postJson(new URL(operation, base), body, {
+    const answer = await postJson(platform, new URL(operation, base), body, {
       headers: auth,
       timeoutMs: operation === "complete" ? timeoutMs * COMPLETE_TIMES : timeoutMs,
     });
@@ -81,7 +80,7 @@ export function httpStorage({
   }
 
   return {
-    relay: relay && base.origin === self.location.origin ? base.href : null,
+    relay: relay && base.origin === new URL(platform.worker.url).origin ? base.href : null,
     setAuth(headers) {
       auth = headers;
     },

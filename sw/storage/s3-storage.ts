@@ -7,11 +7,9 @@ import { isRefusal } from "../../s3/s3-faults.ts";
 import { createS3Uploads, type S3Uploads } from "../../s3/s3-uploads.ts";
 import { UploadError } from "../../src/core/errors.ts";
 import { StorageFault } from "../../src/core/storage.ts";
-import { fetchWhole } from "../platform/transport.ts";
+import { fetchWhole, type Platform } from "../platform/index.ts";
 import type { AuthorizedStorage } from "./http-storage.ts";
 import { CredentialSource, type Credentials, type FetchCredentials } from "./temporary-credentials.ts";
-
-export type { FetchCredentials, TemporaryCredentials } from "./temporary-credentials.ts";
 
 /** S3 itself, for apps that give each user credentials of their own, which allow what this user may do and no more. */
 export interface S3StorageOptions {
@@ -34,14 +32,17 @@ const tokenSchema = v.pipe(v.string(), v.parseJson(), claimsSchema);
  *
  * @throws {UploadError} `OPTION_INVALID`
  */
-export function s3Storage(options: S3StorageOptions): AuthorizedStorage {
+export function createS3Storage(
+  options: S3StorageOptions,
+  platform: Pick<Platform, "clock" | "fetch">,
+): AuthorizedStorage {
   const { bucket, region, endpoint, forcePathStyle = false } = options;
   if (bucket === "") throw new UploadError("OPTION_INVALID", "bucket is empty");
   if (region === "") throw new UploadError("OPTION_INVALID", "region is empty");
   if (endpoint !== undefined && !URL.canParse(endpoint))
     throw new UploadError("OPTION_INVALID", "endpoint is not a URL");
 
-  const source = new CredentialSource(options.credentials);
+  const source = new CredentialSource(options.credentials, platform.clock);
   // One client to each, since a client keeps those it was made with for as long as it pleases.
   const made = new WeakMap<Credentials, S3Uploads>();
 
@@ -55,7 +56,7 @@ export function s3Storage(options: S3StorageOptions): AuthorizedStorage {
       maxAttempts: 1,
       requestChecksumCalculation: "WHEN_REQUIRED",
       responseChecksumValidation: "WHEN_REQUIRED",
-      requestHandler: { customFetch: send },
+      requestHandler: { customFetch: sendBy(platform) },
     });
     const uploads = createS3Uploads({ client, bucket }, createHeaderSigner(client, bucket));
     made.set(credentials, uploads);
@@ -111,11 +112,13 @@ export function s3Storage(options: S3StorageOptions): AuthorizedStorage {
 /** A token of this worker's own: S3 forgets the upload, or its bucket's lifecycle rule does. */
 const NEVER = Number.MAX_SAFE_INTEGER;
 
-const send: typeof fetch = (input, init) => {
-  const request = new Request(input, init);
-  const isComplete = request.method === "POST" && new URL(request.url).searchParams.has("uploadId");
-  return fetchWhole(request, isComplete ? COMPLETE_TIMEOUT_MS : TIMEOUT_MS);
-};
+function sendBy(platform: Pick<Platform, "clock" | "fetch">) {
+  return (input: string | URL | Request, init?: RequestInit) => {
+    const request = new Request(input, init);
+    const isComplete = request.method === "POST" && new URL(request.url).searchParams.has("uploadId");
+    return fetchWhole(platform, request, isComplete ? COMPLETE_TIMEOUT_MS : TIMEOUT_MS);
+  };
+}
 
 function warnOfLeftOpen(fault: StorageFault): void {
   console.warn("backhaul: an unfinished upload may be left open at the storage.", fault);

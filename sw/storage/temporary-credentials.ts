@@ -1,7 +1,7 @@
 import * as v from "valibot";
 import { classifyStatus, parseRetryAfter } from "../../src/core/outcome.ts";
 import { StorageFault } from "../../src/core/storage.ts";
-import { after, now } from "../platform/clock.ts";
+import type { Clock } from "../platform/index.ts";
 
 const text = v.pipe(v.string(), v.regex(/^[\x21-\x7e]+$/));
 const schema = v.object({
@@ -32,17 +32,19 @@ const RENEWED_BEFORE_MS = 300_000;
 /** The app's temporary credentials, in memory only, renewed before they expire. */
 export class CredentialSource {
   readonly #ask: FetchCredentials;
+  readonly #clock: Clock;
   #headers: Readonly<Record<string, string>> = {};
   #current: { readonly credentials: Credentials; readonly renewAt: number } | undefined;
   #coming: Promise<Credentials> | undefined;
 
-  constructor(ask: FetchCredentials) {
+  constructor(ask: FetchCredentials, clock: Clock) {
     this.#ask = ask;
+    this.#clock = clock;
   }
 
   /** @throws {StorageFault} unauthorized, network, transient */
   async get(): Promise<Credentials> {
-    if (this.#current && now() < this.#current.renewAt) return this.#current.credentials;
+    if (this.#current && this.#clock.now() < this.#current.renewAt) return this.#current.credentials;
     if (this.#coming) return this.#coming;
     const coming = this.#renew();
     this.#coming = coming;
@@ -53,12 +55,12 @@ export class CredentialSource {
     }
   }
 
-  /** S3 may have refused these. */
+  /** Forgets these credentials: S3 may have refused them. */
   drop(credentials: Credentials): void {
     if (this.#current?.credentials === credentials) this.#current = undefined;
   }
 
-  /** Those of before may be another user's. */
+  /** Replaces the headers. Credentials from before may belong to another user. */
   setHeaders(headers: Readonly<Record<string, string>>): void {
     this.#headers = headers;
     this.#current = undefined;
@@ -67,9 +69,9 @@ export class CredentialSource {
 
   async #renew(): Promise<Credentials> {
     const headers = this.#headers;
-    const credentials = checked(await settle(this.#ask, headers));
+    const credentials = checked(await settle(this.#ask, headers, this.#clock));
     const expiresAt = credentials.expiration.getTime();
-    const lifetimeMs = expiresAt - now();
+    const lifetimeMs = expiresAt - this.#clock.now();
     if (lifetimeMs <= 0)
       throw new StorageFault("transient", "SERVER_RESPONSE_INVALID", {
         detail: "the credentials have already expired by this device's clock",
@@ -81,15 +83,19 @@ export class CredentialSource {
 }
 
 /** Nothing of the app's promise may hold an upload up for ever. */
-function settle(ask: FetchCredentials, headers: Readonly<Record<string, string>>): Promise<unknown> {
+function settle(
+  ask: FetchCredentials,
+  headers: Readonly<Record<string, string>>,
+  clock: Clock,
+): Promise<unknown> {
   return new Promise((resolve, reject) => {
-    const undo = after(TIMEOUT_MS, () =>
+    const undo = clock.after(TIMEOUT_MS, () =>
       reject(new StorageFault("network", "NETWORK", { detail: "no credentials came" })),
     );
     // Within `then`, so that what it throws at once is caught as well.
     Promise.resolve()
       .then(() => ask(headers))
-      .then(resolve, (error: unknown) => reject(toFault(error)))
+      .then(resolve, (error: unknown) => reject(toFault(error, clock.now())))
       .finally(undo);
   });
 }
@@ -104,13 +110,13 @@ function checked(answer: unknown): Credentials {
   });
 }
 
-function toFault(error: unknown): StorageFault {
+function toFault(error: unknown, now: number): StorageFault {
   const status = statusOf(error);
   if (status === 401 || status === 403)
     return new StorageFault("unauthorized", "UNAUTHORIZED", { detail: String(status), cause: error });
   if (status !== undefined) {
     const retryAfter = error instanceof Response ? error.headers.get("retry-after") : null;
-    return classifyStatus({ status, retryAfterMs: parseRetryAfter(retryAfter, now()) });
+    return classifyStatus({ status, retryAfterMs: parseRetryAfter(retryAfter, now) });
   }
   if (isNetworkError(error)) return new StorageFault("network", "NETWORK", { cause: error });
   return new StorageFault("transient", "SERVER_ERROR", {

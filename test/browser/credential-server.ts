@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import type { TemporaryCredentials } from "../../sw/storage/s3-storage.ts";
+import type { TemporaryCredentials } from "../../sw/s3-storage.ts";
 
 /** The part of an app's server that hands out credentials, on an origin of its own. */
 export interface CredentialServer {

@@ -1,7 +1,7 @@
 import { CreateBucketCommand, HeadObjectCommand, S3Client } from "@aws-sdk/client-s3";
 import type { Page } from "playwright";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { s3Storage, type TemporaryCredentials } from "../../sw/storage/s3-storage.ts";
+import { s3Storage, type TemporaryCredentials } from "../../sw/s3-storage.ts";
 import { isCephInstalled, startCeph } from "../engines/ceph.ts";
 import { CephSessions } from "../engines/ceph-sessions.ts";
 import type { S3Engine } from "../engines/engine.ts";

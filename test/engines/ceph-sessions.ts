@@ -1,6 +1,6 @@
 import { createCipheriv, createDecipheriv } from "node:crypto";
 import { AssumeRoleCommand, STSClient } from "@aws-sdk/client-sts";
-import type { TemporaryCredentials } from "../../sw/storage/s3-storage.ts";
+import type { TemporaryCredentials } from "../../sw/s3-storage.ts";
 import type { S3Engine } from "./engine.ts";
 
 // What Ceph seals its session tokens with: the `rgw_sts_key` of start.sh, and its constant initialization vector.

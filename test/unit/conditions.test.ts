@@ -1,6 +1,11 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { canBecomeUnmet, isMetered, judge, type UploadConditions } from "../../sw/model/conditions.ts";
+import {
+  canBecomeUnmet,
+  checkConditions,
+  isMetered,
+  type UploadConditions,
+} from "../../sw/model/conditions.ts";
 
 const HOUR_MS = 3_600_000;
 const MINUTE_MS = 60_000;
@@ -16,60 +21,55 @@ const at = (msSinceMidnight: number, isMetered = false) => ({
 });
 const atHour = (hour: number, isMetered = false) => at(hour * HOUR_MS, isMetered);
 
-test.each<[string, Partial<UploadConditions>, ReturnType<typeof at>, ReturnType<typeof judge>]>([
-  ["nothing is set", {}, atHour(8, true), { forbiddenBy: null, lookAgainAt: null }],
-  [
-    "a metered network",
-    { unmetered: true },
-    atHour(8, true),
-    { forbiddenBy: "unmetered", lookAgainAt: null },
-  ],
-  ["an unmetered one", { unmetered: true }, atHour(8), { forbiddenBy: null, lookAgainAt: null }],
+test.each<[string, Partial<UploadConditions>, ReturnType<typeof at>, ReturnType<typeof checkConditions>]>([
+  ["nothing is set", {}, atHour(8, true), { unmet: null, recheckAt: null }],
+  ["a metered network", { unmetered: true }, atHour(8, true), { unmet: "unmetered", recheckAt: null }],
+  ["an unmetered one", { unmetered: true }, atHour(8), { unmet: null, recheckAt: null }],
   [
     "too early",
     { notBefore: MIDNIGHT + 9 * HOUR_MS },
     atHour(8),
-    { forbiddenBy: "notBefore", lookAgainAt: MIDNIGHT + 9 * HOUR_MS },
+    { unmet: "notBefore", recheckAt: MIDNIGHT + 9 * HOUR_MS },
   ],
-  ["time has come", { notBefore: MIDNIGHT }, atHour(0), { forbiddenBy: null, lookAgainAt: null }],
+  ["time has come", { notBefore: MIDNIGHT }, atHour(0), { unmet: null, recheckAt: null }],
   [
     "by day, for the night",
     { hours: { from: 22, to: 6 } },
     atHour(8),
-    { forbiddenBy: "hours", lookAgainAt: MIDNIGHT + 22 * HOUR_MS },
+    { unmet: "hours", recheckAt: MIDNIGHT + 22 * HOUR_MS },
   ],
   [
     "at night, before midnight",
     { hours: { from: 22, to: 6 } },
     atHour(23),
-    { forbiddenBy: null, lookAgainAt: MIDNIGHT + 30 * HOUR_MS },
+    { unmet: null, recheckAt: MIDNIGHT + 30 * HOUR_MS },
   ],
   [
     "at night, after midnight",
     { hours: { from: 22, to: 6 } },
     atHour(1.5),
-    { forbiddenBy: null, lookAgainAt: MIDNIGHT + 6 * HOUR_MS },
+    { unmet: null, recheckAt: MIDNIGHT + 6 * HOUR_MS },
   ],
   [
     "the whole day",
     { hours: { from: 0, to: 24 } },
     atHour(8),
-    { forbiddenBy: null, lookAgainAt: MIDNIGHT + 24 * HOUR_MS },
+    { unmet: null, recheckAt: MIDNIGHT + 24 * HOUR_MS },
   ],
   [
     "in the evening, for the morning",
     { hours: { from: 5.5, to: 8 } },
     atHour(20),
-    { forbiddenBy: "hours", lookAgainAt: MIDNIGHT + 29.5 * HOUR_MS },
+    { unmet: "hours", recheckAt: MIDNIGHT + 29.5 * HOUR_MS },
   ],
   [
     "the network comes first: no clock can help",
     { unmetered: true, notBefore: MIDNIGHT + DAY_MS, hours: { from: 22, to: 6 } },
     atHour(8, true),
-    { forbiddenBy: "unmetered", lookAgainAt: null },
+    { unmet: "unmetered", recheckAt: null },
   ],
 ])("%s", (_name, conditions, circumstances, verdict) => {
-  expect(judge({ ...FREE, ...conditions }, circumstances)).toEqual(verdict);
+  expect(checkConditions({ ...FREE, ...conditions }, circumstances)).toEqual(verdict);
 });
 
 describe("always", () => {
@@ -111,7 +111,7 @@ describe("always", () => {
     fc.assert(
       fc.property(conditions, moment, fc.boolean(), (wanted, ms, isMetered) => {
         const circumstances = at(ms, isMetered);
-        expect(judge(wanted, circumstances).forbiddenBy === null).toBe(isAllowed(wanted, circumstances));
+        expect(checkConditions(wanted, circumstances).unmet === null).toBe(isAllowed(wanted, circumstances));
       }),
       {
         numRuns: 500,
@@ -123,14 +123,14 @@ describe("always", () => {
   test("nothing changes before it is to be looked at again, and then something may", () => {
     fc.assert(
       fc.property(conditions, moment, fc.boolean(), (wanted, ms, isMetered) => {
-        const { forbiddenBy, lookAgainAt } = judge(wanted, at(ms, isMetered));
-        const isForbidden = forbiddenBy !== null;
-        const until = lookAgainAt === null ? ms + 2 * DAY_MS : lookAgainAt - MIDNIGHT;
+        const { unmet, recheckAt } = checkConditions(wanted, at(ms, isMetered));
+        const isForbidden = unmet !== null;
+        const until = recheckAt === null ? ms + 2 * DAY_MS : recheckAt - MIDNIGHT;
         expect(until).toBeGreaterThan(ms);
         for (let later = ms; later < until; later += 7 * MINUTE_MS)
-          expect(judge(wanted, at(later, isMetered)).forbiddenBy !== null).toBe(isForbidden);
-        if (lookAgainAt !== null)
-          expect(judge(wanted, at(until, isMetered)).forbiddenBy).not.toBe(forbiddenBy ?? "unmetered");
+          expect(checkConditions(wanted, at(later, isMetered)).unmet !== null).toBe(isForbidden);
+        if (recheckAt !== null)
+          expect(checkConditions(wanted, at(until, isMetered)).unmet).not.toBe(unmet ?? "unmetered");
       }),
       { numRuns: 200 },
     );
@@ -139,8 +139,8 @@ describe("always", () => {
   test("what may not end never does, the network aside nor with it", () => {
     fc.assert(
       fc.property(conditions, moment, moment, (wanted, ms, more) => {
-        if (canBecomeUnmet(wanted) || judge(wanted, at(ms)).forbiddenBy !== null) return;
-        expect(judge(wanted, at(ms + more, true)).forbiddenBy).toBeNull();
+        if (canBecomeUnmet(wanted) || checkConditions(wanted, at(ms)).unmet !== null) return;
+        expect(checkConditions(wanted, at(ms + more, true)).unmet).toBeNull();
       }),
     );
   });

@@ -18,7 +18,12 @@ describe("a new ledger", () => {
   test("gives the parts in order, each once", () => {
     const ledger = new PartLedger(plan(3));
     expect(ledger.upcoming(2)).toEqual([1, 2]);
-    expect([ledger.take(), ledger.take(), ledger.take(), ledger.take()]).toEqual([1, 2, 3, undefined]);
+    expect([ledger.startNext(), ledger.startNext(), ledger.startNext(), ledger.startNext()]).toEqual([
+      1,
+      2,
+      3,
+      undefined,
+    ]);
     expect([...ledger.flyingParts]).toEqual([1, 2, 3]);
     expect(ledger.hasPending).toBe(false);
     expect(ledger.isComplete).toBe(false);
@@ -37,7 +42,7 @@ describe("a new ledger", () => {
 
   test("of an empty file has one empty part", () => {
     const ledger = new PartLedger({ size: 0, partSize: 10, partCount: 1 });
-    expect([ledger.isComplete, ledger.take()]).toEqual([false, 1]);
+    expect([ledger.isComplete, ledger.startNext()]).toEqual([false, 1]);
     ledger.done(receipt(1));
     expect([ledger.isComplete, ledger.doneBytes]).toEqual([true, 0]);
   });
@@ -65,14 +70,14 @@ describe("parts that others have sent", () => {
     ledger.done({ ...receipt(1), checksum: "y" });
     expect(ledger.unverified()).toEqual([]);
     expect([ledger.doneParts, ledger.doneBytes, ledger.isComplete]).toEqual([2, 20, false]);
-    expect(ledger.take()).toBe(3);
+    expect(ledger.startNext()).toBe(3);
   });
 });
 
 describe("parts in doubt", () => {
   test("are looked up when they are due, ascending, and keep their faults until they are done", () => {
     const ledger = new PartLedger(plan(4));
-    for (let n = 1; n <= 3; n++) ledger.take();
+    for (let n = 1; n <= 3; n++) ledger.startNext();
     ledger.doubt(3, 100, trouble);
     ledger.doubt(1, 50, trouble);
     ledger.doubt(1, 100, trouble);
@@ -91,17 +96,17 @@ describe("parts in doubt", () => {
 
   test("that S3 does not have go before those that were never tried, with their faults", () => {
     const ledger = new PartLedger(plan(4));
-    for (let n = 1; n <= 2; n++) ledger.take();
+    for (let n = 1; n <= 2; n++) ledger.startNext();
     for (let fault = 1; fault <= 3; fault++) ledger.doubt(2, 0, trouble);
     ledger.giveBack(2);
     expect(ledger.upcoming(9)).toEqual([2, 3, 4]);
-    expect(ledger.take()).toBe(2);
+    expect(ledger.startNext()).toBe(2);
     expect(ledger.attemptsOf(2)).toBe(3);
   });
 
   test("that were only broken off have no more faults than before", () => {
     const ledger = new PartLedger(plan(2));
-    ledger.take();
+    ledger.startNext();
     ledger.doubt(1, 0);
     expect([ledger.attemptsOf(1), ledger.troubled(9)]).toEqual([0, []]);
     ledger.doubt(1, 0, trouble);
@@ -203,7 +208,7 @@ const take: Command = {
   check: () => true,
   run(model, real) {
     const [next] = real.ledger.upcoming(1);
-    expect(real.ledger.take()).toBe(next);
+    expect(real.ledger.startNext()).toBe(next);
     if (next === undefined) expect(numbersOf(model, "pending")).toEqual([]);
     else {
       const before = model.parts.get(next) as ModelPart;
@@ -322,7 +327,7 @@ describe("10,000 parts cost no more than 10", () => {
     counted.looks = 0;
     for (let n = 1; n <= 10_000; n++) {
       expect(ledger.hasPending).toBe(true);
-      expect(ledger.take()).toBe(n);
+      expect(ledger.startNext()).toBe(n);
       if (n > 4) ledger.done(receipt(n - 4));
     }
     expect(counted.looks).toBeLessThan(10 * 10_000);

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { type SignedPart, StorageFault, type UploadStorage } from "../../src/core/storage.ts";
 import { Signatures } from "../../sw/parts/signatures.ts";
+import { browserPlatform } from "../../sw/platform/browser-platform.ts";
 
 beforeEach(() => {
   vi.useFakeTimers();
@@ -32,7 +33,7 @@ function signer(expiresInMs = 900_000, omit: readonly number[] = []) {
         });
     },
   };
-  return { asked, faults, signatures: new Signatures(storage, "t") };
+  return { asked, faults, signatures: new Signatures(storage, "t", browserPlatform.clock) };
 }
 
 describe("batches", () => {
@@ -109,7 +110,7 @@ describe("age", () => {
         return [{ partNumber: 1, url: "https://s3.test", headers: {}, expiresInMs: 120_000 }];
       },
     };
-    const signatures = new Signatures(storage, "t");
+    const signatures = new Signatures(storage, "t", browserPlatform.clock);
     await signatures.get(part(1), none);
     vi.advanceTimersByTime(40_000);
     await signatures.get(part(1), none);

@@ -11,8 +11,8 @@ const states = Object.keys(records) as UploadState[];
 /** Part 1 confirmed, part 2 flying for a second at 1 MiB/s. */
 function halfSent(record: UploadRecord) {
   const ledger = new PartLedger(record.plan);
-  ledger.take();
-  ledger.take();
+  ledger.startNext();
+  ledger.startNext();
   ledger.doubt(3, 5_000, { code: "STALLED", detail: "" });
   ledger.done({ partNumber: 1, etag: "e1", checksum: null });
   const progress = { bytesPerSecond: MIB, sampledBytes: 5 * MIB, sampledAt: 1_000 };

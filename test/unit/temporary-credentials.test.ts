@@ -1,8 +1,14 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { StorageFault } from "../../src/core/storage.ts";
-import { CredentialSource, type TemporaryCredentials } from "../../sw/storage/temporary-credentials.ts";
+import { browserPlatform } from "../../sw/platform/browser-platform.ts";
+import {
+  CredentialSource,
+  type FetchCredentials,
+  type TemporaryCredentials,
+} from "../../sw/storage/temporary-credentials.ts";
 
 const MINUTE = 60_000;
+const newSource = (ask: FetchCredentials) => new CredentialSource(ask, browserPlatform.clock);
 
 beforeEach(() => void vi.useFakeTimers({ now: 0 }));
 afterEach(() => void vi.useRealTimers());
@@ -16,7 +22,7 @@ function session(nth: number, lifetimeMs: number): TemporaryCredentials {
 /** A source that gives new ones at each call, and notes with which headers it was called. */
 function counting(lifetimeMs: number) {
   const calls: Readonly<Record<string, string>>[] = [];
-  const source = new CredentialSource(async (headers) => {
+  const source = newSource(async (headers) => {
     calls.push(headers);
     return session(calls.length, lifetimeMs);
   });
@@ -91,7 +97,7 @@ describe("what the app throws", () => {
     ["a mistake of its own", new TypeError("x is not a function"), "transient", "SERVER_ERROR"],
     ["nothing useful", undefined, "transient", "SERVER_ERROR"],
   ])("%s", async (_name, thrown, kind, code) => {
-    const source = new CredentialSource(async () => {
+    const source = newSource(async () => {
       throw thrown;
     });
     const fault = await faultOf(source);
@@ -101,7 +107,7 @@ describe("what the app throws", () => {
 
   test("a Retry-After is passed on, and the next call asks again", async () => {
     let isDown = true;
-    const source = new CredentialSource(async () => {
+    const source = newSource(async () => {
       if (isDown) throw new Response(null, { status: 429, headers: { "retry-after": "7" } });
       return session(1, 60 * MINUTE);
     });
@@ -111,7 +117,7 @@ describe("what the app throws", () => {
   });
 
   test("nothing at all, for 30 seconds, is a network that has gone", async () => {
-    const fault = faultOf(new CredentialSource(() => new Promise(() => {})));
+    const fault = faultOf(newSource(() => new Promise(() => {})));
     await vi.advanceTimersByTimeAsync(30_000);
     expect(await fault).toMatchObject({ kind: "network" });
   });
@@ -127,14 +133,14 @@ describe("what is no answer", () => {
     ["no end", () => ({ ...sound(), expiration: null }), "expiration"],
     ["an end that is none", () => ({ ...sound(), expiration: "tomorrow" }), "expiration"],
   ])("%s", async (_name, answer, place) => {
-    const source = new CredentialSource(async () => answer() as TemporaryCredentials);
+    const source = newSource(async () => answer() as TemporaryCredentials);
     const fault = await faultOf(source);
     expect(fault).toMatchObject({ kind: "transient", code: "SERVER_RESPONSE_INVALID" });
     expect((fault as StorageFault).detail).toBe(`credentials: ${place} is not as it should be`);
   });
 
   test("credentials that are past their end", async () => {
-    const fault = await faultOf(new CredentialSource(async () => session(1, 0)));
+    const fault = await faultOf(newSource(async () => session(1, 0)));
     expect(fault).toMatchObject({ kind: "transient", code: "SERVER_RESPONSE_INVALID" });
   });
 });

@@ -22,7 +22,7 @@ const events = {
   partsMissing: { type: "partsMissing" },
   gone: { type: "gone" },
   fault: { type: "fault", reason: "backoff", nextAttemptAt: 9_000, error: fault },
-  forbidden: { type: "forbidden", by: "hours", lookAgainAt: 9_500 },
+  conditionsUnmet: { type: "conditionsUnmet", by: "hours", recheckAt: 9_500 },
   wake: { type: "wake" },
   fail: { type: "fail", error: fault },
   stored: { type: "stored", durability: "stored" },
@@ -50,10 +50,10 @@ describe("the main lines", () => {
     ["completing", "fault", "waiting", ["drive"]],
     ["waiting", "wake", "uploading", ["drive"]],
     // The app's conditions.
-    ["queued", "forbidden", "waiting", ["halt", "drive"]],
-    ["uploading", "forbidden", "waiting", ["halt", "drive"]],
-    ["completing", "forbidden", "completing", []],
-    ["paused", "forbidden", "paused", []],
+    ["queued", "conditionsUnmet", "waiting", ["halt", "drive"]],
+    ["uploading", "conditionsUnmet", "waiting", ["halt", "drive"]],
+    ["completing", "conditionsUnmet", "completing", []],
+    ["paused", "conditionsUnmet", "paused", []],
     ["queued", "fail", "failed", ["halt", "drive"]],
     ["uploading", "fail", "failed", ["halt", "drive"]],
     ["completing", "fail", "failed", ["halt", "drive"]],
@@ -149,7 +149,7 @@ describe("faults", () => {
 
 describe("what the app forbids", () => {
   test("is no fault, and no try", () => {
-    const [waiting] = transition({ ...records.uploading, attempts: 2 }, events.forbidden, NOW);
+    const [waiting] = transition({ ...records.uploading, attempts: 2 }, events.conditionsUnmet, NOW);
     expect(waiting).toMatchObject({
       ...{ state: "waiting", reason: "conditions", nextAttemptAt: 9_500, attempts: 2, remote: open },
       error: { code: "CONDITIONS_UNMET", detail: "hours" },
@@ -158,14 +158,14 @@ describe("what the app forbids", () => {
   });
 
   test("may change its reason and its time, and is the same if neither does", () => {
-    const [waiting] = transition(records.uploading, events.forbidden, NOW);
-    expect(transition(waiting, events.forbidden, NOW + 1)).toEqual([waiting, []]);
-    const [other] = transition(waiting, { type: "forbidden", by: "unmetered", lookAgainAt: null }, NOW);
+    const [waiting] = transition(records.uploading, events.conditionsUnmet, NOW);
+    expect(transition(waiting, events.conditionsUnmet, NOW + 1)).toEqual([waiting, []]);
+    const [other] = transition(waiting, { type: "conditionsUnmet", by: "unmetered", recheckAt: null }, NOW);
     expect(other).toMatchObject({ nextAttemptAt: null, error: { detail: "unmetered" } });
   });
 
   test("has no say in any other wait", () => {
-    expect(transition(records.waiting, events.forbidden, NOW)[0]).toBe(records.waiting);
+    expect(transition(records.waiting, events.conditionsUnmet, NOW)[0]).toBe(records.waiting);
   });
 });
 
@@ -360,9 +360,9 @@ describe("from everywhere", () => {
       {
         weight: 1,
         arbitrary: fc.record({
-          type: fc.constant("forbidden" as const),
+          type: fc.constant("conditionsUnmet" as const),
           by: fc.constantFrom("unmetered", "notBefore", "hours"),
-          lookAgainAt: fc.option(fc.nat()),
+          recheckAt: fc.option(fc.nat()),
         }),
       },
     );

@@ -10,6 +10,7 @@ import {
 import { PartLedger } from "../../sw/model/part-ledger.ts";
 import { startProgress } from "../../sw/model/progress.ts";
 import { snapshotOf } from "../../sw/model/snapshot.ts";
+import { browserPlatform } from "../../sw/platform/browser-platform.ts";
 import { records } from "./records.ts";
 
 function upload(id: string, order = 1, name = id): WireSnapshot {
@@ -19,6 +20,12 @@ function upload(id: string, order = 1, name = id): WireSnapshot {
     startProgress(0, 0),
     0,
   );
+}
+
+function openChannel(name: string, listener: (message: unknown) => void) {
+  const channel = new BroadcastChannel(name);
+  channel.onmessage = ({ data }) => listener(data);
+  return { close: () => channel.close() };
 }
 
 /** The worker's side: broadcasts by a real channel, and answers when the test says so. */
@@ -80,7 +87,7 @@ const names = () => mirror.list().map((each) => each.name);
 beforeEach(() => {
   const name: ScopedName = `backhaul:${crypto.randomUUID()}`;
   worker = new Worker(name);
-  mirror = new UploadListMirror(name, worker);
+  mirror = new UploadListMirror(name, { clock: browserPlatform.clock, openChannel }, worker);
 });
 afterEach(() => {
   mirror.close();

@@ -1,0 +1,67 @@
+import * as v from "valibot";
+import type { Source } from "./protocol.ts";
+
+/** What the worker accepts from pages, which any script of the origin may imitate. */
+
+const finite = v.pipe(v.number(), v.finite());
+const partNumber = v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(10_000));
+const hours = v.pipe(
+  v.object({
+    from: v.pipe(v.number(), v.minValue(0), v.ltValue(24)),
+    to: v.pipe(v.number(), v.minValue(0), v.maxValue(24)),
+  }),
+  v.check(({ from, to }) => from !== to, "no hours at all"),
+);
+
+export const uploadId = v.pipe(v.string(), v.uuid());
+/** One upload, or null for all. */
+export const anyId = v.nullable(uploadId);
+export const ownerName = v.pipe(v.string(), v.maxLength(1_024));
+export const believedOwner = v.nullable(ownerName);
+
+const HEADER_NAME = /^[\w!#$%&'*+.^`|~-]+$/;
+export const headerRecord = v.pipe(
+  v.record(v.pipe(v.string(), v.regex(HEADER_NAME)), v.pipe(v.string(), v.regex(/^[^\r\n\0]*$/))),
+  v.check((headers) => Object.keys(headers).length <= 32),
+);
+
+// Not every browser has file handles.
+export const source = v.custom<Source>(
+  (value) => value instanceof Blob || value instanceof (globalThis.FileSystemFileHandle ?? Blob),
+  "not a file",
+);
+
+const addOptions = v.object({
+  key: v.string(),
+  name: v.optional(v.pipe(v.string(), v.maxLength(1_024))),
+  type: v.optional(v.pipe(v.string(), v.maxLength(255))),
+  partSize: v.optional(v.number()),
+  lane: v.optional(v.picklist(["auto", "worker", "browser"])),
+  priority: v.optional(finite),
+  requireDurable: v.optional(v.boolean()),
+  conditions: v.optional(
+    v.object({
+      unmetered: v.optional(v.boolean()),
+      notBefore: v.optional(v.union([finite, v.date()])),
+      hours: v.optional(hours),
+    }),
+  ),
+});
+
+export const addRequests = v.pipe(
+  v.array(v.object({ id: uploadId, source, options: addOptions })),
+  v.maxLength(10_000),
+);
+
+/** Of what Comlink understands, only calls of the API's own functions: a longer path could reach any constructor. */
+export const callMessage = v.looseObject({
+  id: v.string(),
+  type: v.literal("APPLY"),
+  path: v.pipe(v.array(v.string()), v.length(1)),
+});
+
+export const handedOver = v.looseObject({
+  isImmediate: v.boolean(),
+  fetchId: v.string(),
+  ranges: v.pipe(v.array(v.object({ uploadId, first: partNumber, count: partNumber })), v.maxLength(1_000)),
+});

@@ -1,0 +1,30 @@
+/** What is true of uploads without any outside world: records, their transitions, turns, retries, progress. Pure functions. */
+
+export { Concurrency, type TimedPart } from "./concurrency.ts";
+export {
+  type ConditionsCheck,
+  type ConnectionFacts,
+  canBecomeUnmet,
+  checkConditions,
+  isMetered,
+  type UploadConditions,
+} from "./conditions.ts";
+export { PartLedger } from "./part-ledger.ts";
+export { partSizeFor } from "./part-size.ts";
+export { type Progress, sampleProgress, startProgress } from "./progress.ts";
+export {
+  type Completing,
+  isActive,
+  isFinal,
+  needsBytes,
+  owesAbort,
+  type PartRecord,
+  type Queued,
+  type Remote,
+  type Uploading,
+  type UploadRecord,
+} from "./record.ts";
+export { isWorthRetrying, putTimeoutMs, retryDelayMs } from "./retry.ts";
+export { compareTurns } from "./schedule.ts";
+export { snapshotOf } from "./snapshot.ts";
+export { type Effect, transition, type UploadEvent } from "./transition.ts";
