@@ -17,7 +17,7 @@ const oneByOne = (turn: number, testTimeout = 120_000) => ({
 const library = (entry: Record<string, string>, external: (string | RegExp)[]): EnvironmentOptions => ({
   build: {
     outDir: "dist",
-    // The types stand there too.
+    // Two builds and the types stand there; scripts/build.mjs empties it before them.
     emptyOutDir: false,
     target: "es2022",
     sourcemap: true,
