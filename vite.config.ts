@@ -58,6 +58,7 @@ export default defineConfig({
   test: {
     projects: [
       project("unit", ["test/unit/**/*.test.ts", "test/architecture/**/*.test.ts"]),
+      project("simulation", ["test/simulation/**/*.test.ts"], { testTimeout: 300_000 }),
       project("server", ["test/server/**/*.test.ts"], { testTimeout: 60_000, hookTimeout: 60_000 }),
       project("contract", ["test/contract/**/*.test.ts"], oneByOne(1)),
       project("browser", ["test/browser/**/*.test.ts"], oneByOne(2)),
