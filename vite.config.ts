@@ -56,6 +56,13 @@ export default defineConfig({
     },
   },
   test: {
+    coverage: {
+      provider: "v8",
+      // Files that no test imports count too.
+      include: ["sw/**/*.ts"],
+      reporter: ["json-summary"],
+      reportsDirectory: ".cache/coverage",
+    },
     projects: [
       project("unit", ["test/unit/**/*.test.ts", "test/architecture/**/*.test.ts"]),
       project("simulation", ["test/simulation/**/*.test.ts"], { testTimeout: 300_000 }),
