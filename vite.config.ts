@@ -17,7 +17,7 @@ const oneByOne = (turn: number, testTimeout = 120_000) => ({
 const library = (entry: Record<string, string>, external: (string | RegExp)[]): EnvironmentOptions => ({
   build: {
     outDir: "dist",
-    // The types stand there too.
+    // Two builds and the types stand there; scripts/build.mjs empties it before them.
     emptyOutDir: false,
     target: "es2022",
     sourcemap: true,
@@ -56,8 +56,16 @@ export default defineConfig({
     },
   },
   test: {
+    coverage: {
+      provider: "v8",
+      // Files that no test imports count too.
+      include: ["sw/**/*.ts"],
+      reporter: ["json-summary"],
+      reportsDirectory: ".cache/coverage",
+    },
     projects: [
       project("unit", ["test/unit/**/*.test.ts", "test/architecture/**/*.test.ts"]),
+      project("simulation", ["test/simulation/**/*.test.ts"], { testTimeout: 300_000 }),
       project("server", ["test/server/**/*.test.ts"], { testTimeout: 60_000, hookTimeout: 60_000 }),
       project("contract", ["test/contract/**/*.test.ts"], oneByOne(1)),
       project("browser", ["test/browser/**/*.test.ts"], oneByOne(2)),

@@ -13,7 +13,7 @@ try {
   const storage = env.S3_ENDPOINT ? externalStorage(env.S3_ENDPOINT) : await embeddedStorage();
   const app = await startAppServer({
     port: portOf("PORT", 8080),
-    root: fileURLToPath(new URL("../dist/demo", import.meta.url)),
+    root: fileURLToPath(new URL("dist", import.meta.url)),
     s3: storage.target,
     secret: tokenSecret(),
   });

@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 import { defineConfig } from "vite";
 
 const at = (path: string) => fileURLToPath(new URL(path, import.meta.url));
-const outDir = at("../dist/demo");
+const outDir = at("dist");
 
 /** Paths of the built page's files, as a browser asks for them. */
 function shell(): string[] {
