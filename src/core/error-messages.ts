@@ -17,6 +17,8 @@ const MESSAGES: Readonly<Record<UploadErrorCode, string>> = {
   WORKER_UNREACHABLE: "The service worker does not answer. Reload the page; uploads already added are kept.",
   DATABASE_UNAVAILABLE:
     "The browser gives this site no database (IndexedDB), so uploads can't be kept. Leave private browsing, or allow site data.",
+  DATABASE_CLOSED:
+    "The browser has closed the site's database. It will be reopened automatically; uploads are kept unless the site's data was deleted.",
   DATABASE_TOO_NEW:
     "A newer version of this app has changed the database. Reload the page to get that version.",
   OWNER_CHANGED: "Another user has signed in meanwhile, in another tab. Reload the page.",

@@ -1,218 +1,150 @@
-import { type IDBPDatabase, type IDBPTransaction, openDB, type StoreNames } from "idb";
-import { UploadError } from "../../src/core/errors.ts";
-import { type Effect, transition, type UploadRecord } from "../model/index.ts";
-import type { Clock } from "../platform/index.ts";
-import { type BackhaulSchema, DATABASE_VERSION, migrate } from "./migrations.ts";
+import type { IDBPObjectStore, StoreNames } from "idb";
+import type { PartRecord, UploadRecord } from "../model/index.ts";
+import { applyEvents, claimOf, isOpenUnder, isSendingUnder, recordsToAdd } from "./conditional-writes.ts";
+import { openConnection, type WriteTransaction } from "./idb-connection.ts";
+import { idbFileCopies } from "./idb-file-copies.ts";
+import type { BackhaulSchema } from "./migrations.ts";
 import { isPartRecord, isUploadRecord } from "./stored-record.ts";
 import type { UploadDatabase } from "./upload-database.ts";
 
-const MOST_TRIES = 4;
-
-type WriteTransaction = IDBPTransaction<BackhaulSchema, StoreNames<BackhaulSchema>[], "readwrite">;
+const ROWS = ["uploads", "parts"] as const;
 
 /**
- * The one file that opens IndexedDB.
+ * The upload database in IndexedDB.
  *
  * @throws {UploadError} `DATABASE_UNAVAILABLE`, `DATABASE_TOO_NEW`
  */
-export async function openIdbDatabase(name: string, clock: Pick<Clock, "now">): Promise<UploadDatabase> {
-  const database = await open(name);
+export async function openIdbDatabase(name: string, clock: { now(): number }): Promise<UploadDatabase> {
+  const connection = await openConnection(name);
 
-  /**
-   * Runs `work` in one transaction over records and parts. Bytes stay out of it: their writes take seconds. Chromium refuses
-   * for lack of room what is written at the same moment as a copy that is too large, however little it is; so it runs again.
-   */
-  async function write<T>(work: (tx: WriteTransaction) => Promise<T>): Promise<T> {
-    for (let tries = 1; ; tries++)
-      try {
-        return await writeOnce(work);
-      } catch (error) {
-        if (tries === MOST_TRIES || !isDomException(error, "QuotaExceededError")) throw storageError(error);
-      }
-  }
-
-  async function writeOnce<T>(work: (tx: WriteTransaction) => Promise<T>): Promise<T> {
-    const tx = database.transaction(["uploads", "parts"], "readwrite") as WriteTransaction;
-    try {
-      const result = await work(tx);
-      await tx.done;
-      return result;
-    } catch (error) {
-      // Whatever went wrong inside, nothing of it may be kept. It may have been aborted by itself already.
-      tx.done.catch(() => {});
-      try {
-        tx.abort();
-      } catch {}
-      throw error;
-    }
-  }
-
-  async function find(tx: WriteTransaction, id: string): Promise<UploadRecord | undefined> {
-    const row = await tx.objectStore("uploads").get(id);
-    return isUploadRecord(row) ? row : undefined;
-  }
-
-  /** As `write`, on condition that the upload is still the one open at S3 under `token`. */
-  function writeIfOpen<T>(
+  /** On condition that the upload is still the one open at S3 under `token`. */
+  function writeIfOpen(
     id: string,
     token: string,
-    work: (tx: WriteTransaction, record: UploadRecord) => Promise<T>,
-  ): Promise<T | undefined> {
-    return write(async (tx) => {
-      const record = await find(tx, id);
-      if (!record || !("remote" in record) || record.remote.at !== "open" || record.remote.token !== token)
-        return undefined;
-      return work(tx, record);
+    work: (parts: PartStore) => Promise<unknown>[],
+  ): Promise<void> {
+    return connection.writeRows(ROWS, async (tx) => {
+      const [record] = await recordsFound(tx, [id]);
+      if (isOpenUnder(record, token)) await Promise.all(work(tx.objectStore("parts")));
     });
   }
 
   return {
-    async owner() {
-      const owner: unknown = await database.get("settings", "owner");
-      return typeof owner === "string" ? owner : "";
-    },
+    owner: () =>
+      connection.read(["settings"], async (tx) => {
+        const owner: unknown = await tx.objectStore("settings").get("owner");
+        return typeof owner === "string" ? owner : "";
+      }),
 
-    async setOwner(owner) {
-      await database.put("settings", owner, "owner");
-    },
+    setOwner: (owner) =>
+      connection.writeRows(["settings"], async (tx) => {
+        await tx.objectStore("settings").put(owner, "owner");
+      }),
 
-    async partSpeed() {
-      const speed: unknown = await database.get("settings", "partSpeed");
-      return typeof speed === "number" && speed > 0 ? speed : null;
-    },
+    partSpeed: () =>
+      connection.read(["settings"], async (tx) => {
+        const speed: unknown = await tx.objectStore("settings").get("partSpeed");
+        return typeof speed === "number" && speed > 0 ? speed : null;
+      }),
 
-    async setPartSpeed(bytesPerSecond) {
-      await database.put("settings", bytesPerSecond, "partSpeed");
-    },
+    setPartSpeed: (bytesPerSecond) =>
+      connection.writeRows(["settings"], async (tx) => {
+        await tx.objectStore("settings").put(bytesPerSecond, "partSpeed");
+      }),
 
-    async all() {
-      const rows = await database.getAllFromIndex("uploads", "order");
-      const records = rows.filter(isUploadRecord);
-      if (records.length < rows.length)
-        console.warn(
-          `backhaul: ${rows.length - records.length} stored uploads are not readable and are left alone.`,
-        );
-      return records;
-    },
-
-    add(records) {
-      return write(async (tx) => {
+    all: () =>
+      connection.read(["uploads"], async (tx) => {
         const uploads = tx.objectStore("uploads");
-        const last = await uploads.index("order").openKeyCursor(null, "prev");
-        let order = last ? last.key : 0;
-        const added: UploadRecord[] = [];
-        for (const record of records) {
-          if ((await uploads.getKey(record.id)) !== undefined) continue;
-          order += 1;
-          const ordered = { ...record, order };
-          await uploads.add(ordered);
-          added.push(ordered);
-        }
+        // By their keys: what another version wrote may lack the field that the index is made of.
+        const [ids, rows] = await Promise.all([uploads.getAllKeys(), uploads.getAll()]);
+        const records = rows.filter(isUploadRecord).sort((a, b) => a.order - b.order);
+        const readable = new Set(records.map(({ id }) => id));
+        return { records, unreadableIds: ids.filter((id) => !readable.has(id)) };
+      }),
+
+    add: (records) =>
+      connection.writeRows(["uploads"], async (tx) => {
+        const uploads = tx.objectStore("uploads");
+        const [last, keys] = await Promise.all([
+          uploads.index("order").openKeyCursor(IDBKeyRange.bound(0, Number.MAX_SAFE_INTEGER), "prev"),
+          Promise.all(records.map(({ id }) => uploads.getKey(id))),
+        ]);
+        const stored = new Set(keys.filter((key) => key !== undefined));
+        const added = recordsToAdd(records, stored, last?.key ?? 0);
+        await Promise.all(added.map((record) => uploads.add(record)));
         return added;
-      });
-    },
+      }),
 
-    apply(id, event) {
-      return write(async (tx) => {
-        const before = await find(tx, id);
-        if (!before) return undefined;
-        const [after, effects] = transition(before, event, clock.now());
+    apply: (events) =>
+      connection.writeRows(ROWS, async (tx) => {
+        const found = await recordsFound(tx, [...new Set(events.map(({ id }) => id))]);
+        const stored = new Map(found.map((record) => [record.id, record]));
+        const applied = applyEvents(stored, events, clock.now());
         const uploads = tx.objectStore("uploads");
-        const deleted = effects.includes("deleteRecord");
-        if (deleted) await uploads.delete(id);
-        else if (after !== before) await uploads.put(after);
-        await applyToParts(tx, id, effects);
-        return { record: deleted ? undefined : after, effects };
-      });
-    },
-
-    async parts(id) {
-      const rows = await database.getAll("parts", allPartsOf(id));
-      return rows.filter(isPartRecord);
-    },
-
-    async claimParts(id, token, partNumbers) {
-      const claimed = await writeIfOpen(id, token, async (tx, record) => {
-        if (record.state !== "uploading") return false;
         const parts = tx.objectStore("parts");
-        await Promise.all(
-          partNumbers.map((partNumber) => parts.put({ uploadId: id, partNumber, state: "sending" })),
-        );
+        await Promise.all([
+          ...[...applied.records].map(([id, record]) => (record ? uploads.put(record) : uploads.delete(id))),
+          ...[...applied.withoutParts].map((id) => parts.delete(partsOf(id))),
+        ]);
+        for (const id of applied.withDoubtfulParts) await makeDoubtful(parts, id);
+        return applied.results;
+      }),
+
+    parts: (id) =>
+      connection.read(["parts"], async (tx) =>
+        (await tx.objectStore("parts").getAll(partsOf(id))).filter(isPartRecord),
+      ),
+
+    allParts: () =>
+      connection.read(["parts"], async (tx) => {
+        const byUpload = new Map<string, PartRecord[]>();
+        // Sorted by upload, then by part number: that is their key.
+        for (const part of (await tx.objectStore("parts").getAll()).filter(isPartRecord)) {
+          const own = byUpload.get(part.uploadId);
+          if (own) own.push(part);
+          else byUpload.set(part.uploadId, [part]);
+        }
+        return byUpload;
+      }),
+
+    claimParts: (id, token, partNumbers) =>
+      connection.writeRows(ROWS, async (tx) => {
+        const [record] = await recordsFound(tx, [id]);
+        if (!isSendingUnder(record, token)) return false;
+        const parts = tx.objectStore("parts");
+        await Promise.all(partNumbers.map((partNumber) => parts.put(claimOf(id, partNumber))));
         return true;
-      });
-      return claimed ?? false;
-    },
+      }),
 
-    partsDone(id, token, receipts) {
-      return writeIfOpen(id, token, async (tx) => {
-        const parts = tx.objectStore("parts");
-        await Promise.all(receipts.map((receipt) => parts.put({ uploadId: id, state: "done", ...receipt })));
-      });
-    },
+    partsDone: (id, token, receipts) =>
+      writeIfOpen(id, token, (parts) =>
+        receipts.map((receipt) => parts.put({ uploadId: id, state: "done", ...receipt })),
+      ),
 
-    unclaimParts(id, token, partNumbers) {
-      return writeIfOpen(id, token, async (tx) => {
-        const parts = tx.objectStore("parts");
-        await Promise.all(partNumbers.map((partNumber) => parts.delete([id, partNumber])));
-      });
-    },
+    unclaimParts: (id, token, partNumbers) =>
+      writeIfOpen(id, token, (parts) => partNumbers.map((partNumber) => parts.delete([id, partNumber]))),
 
-    bytes: (id) => database.get("bytes", id),
+    ...idbFileCopies(connection),
 
-    async putBytes(id, source) {
-      try {
-        await database.put("bytes", source, id);
-      } catch (error) {
-        throw storageError(error);
-      }
-    },
-
-    deleteBytes: (id) => database.delete("bytes", id),
-    bytesIds: () => database.getAllKeys("bytes"),
+    close: () => connection.close(),
+    onClosed: (listener) => connection.onClosed(listener),
   };
 }
 
-async function applyToParts(tx: WriteTransaction, id: string, effects: readonly Effect[]): Promise<void> {
-  const parts = tx.objectStore("parts");
-  if (effects.includes("deleteParts")) await parts.delete(allPartsOf(id));
-  else if (effects.includes("doubtParts"))
-    for (let cursor = await parts.openCursor(allPartsOf(id)); cursor; cursor = await cursor.continue())
-      await cursor.update({ uploadId: id, partNumber: cursor.value.partNumber, state: "sending" });
+type PartStore = IDBPObjectStore<BackhaulSchema, StoreNames<BackhaulSchema>[], "parts", "readwrite">;
+
+/** Those of them that are stored and can be read. */
+async function recordsFound(tx: WriteTransaction, ids: readonly string[]): Promise<UploadRecord[]> {
+  const uploads = tx.objectStore("uploads");
+  const rows = await Promise.all(ids.map((id) => uploads.get(id)));
+  return rows.filter((row) => isUploadRecord(row));
 }
 
-function allPartsOf(id: string): IDBKeyRange {
+async function makeDoubtful(parts: PartStore, id: string): Promise<void> {
+  for (let cursor = await parts.openCursor(partsOf(id)); cursor; cursor = await cursor.continue())
+    await cursor.update(claimOf(id, cursor.value.partNumber));
+}
+
+function partsOf(id: string): IDBKeyRange {
   return IDBKeyRange.bound([id, 0], [id, Number.MAX_SAFE_INTEGER]);
-}
-
-async function open(name: string): Promise<IDBPDatabase<BackhaulSchema>> {
-  try {
-    const database = await openDB<BackhaulSchema>(name, DATABASE_VERSION, {
-      upgrade: migrate,
-      // A newer worker wants to migrate: don't stand in its way. Whatever is asked of this one from then on fails.
-      blocking: (_current, _blocked, event) => (event.target as IDBDatabase).close(),
-    });
-    return database;
-  } catch (cause) {
-    throw isDomException(cause, "VersionError")
-      ? new UploadError("DATABASE_TOO_NEW", undefined, { cause })
-      : new UploadError("DATABASE_UNAVAILABLE", String(cause), { cause });
-  }
-}
-
-/** What a failed write means to the user. */
-function storageError(error: unknown): unknown {
-  if (isDomException(error, "QuotaExceededError"))
-    return new UploadError("QUOTA_EXCEEDED", undefined, { cause: error });
-  // The file on disk was changed or deleted while it was being copied.
-  if (
-    isDomException(error, "NotReadableError") ||
-    isDomException(error, "NotFoundError") ||
-    isDomException(error, "DataError")
-  )
-    return new UploadError("FILE_CHANGED", undefined, { cause: error });
-  return error;
-}
-
-function isDomException(value: unknown, name: string): boolean {
-  return value instanceof DOMException && value.name === name;
 }

@@ -1,6 +1,7 @@
 import * as v from "valibot";
 import { CHECKSUM_KINDS } from "../../src/core/checksum.ts";
 import { looksLikeErrorCode, type UploadErrorCode } from "../../src/core/errors.ts";
+import type { Source } from "../../src/protocol/protocol.ts";
 import type { PartRecord, Remote, UploadRecord } from "../model/index.ts";
 
 /**
@@ -84,10 +85,34 @@ const partRecord = v.variant("state", [
   }),
 ]) satisfies v.GenericSchema<unknown, PartRecord>;
 
+/** The row that is written once all pieces of a large file's copy are there. */
+export interface CopyHead {
+  readonly copyId: string;
+  /** Bytes of all pieces together. */
+  readonly size: number;
+  /** MIME type, "" where unknown. */
+  readonly type: string;
+}
+
+const copyHead = v.object({
+  copyId: v.string(),
+  size: count,
+  type: v.string(),
+}) satisfies v.GenericSchema<unknown, CopyHead>;
+
 export function isUploadRecord(row: unknown): row is UploadRecord {
   return v.is(uploadRecord, row);
 }
 
 export function isPartRecord(row: unknown): row is PartRecord {
   return v.is(partRecord, row);
+}
+
+export function isCopyHead(row: unknown): row is CopyHead {
+  return v.is(copyHead, row);
+}
+
+export function isSource(row: unknown): row is Source {
+  // Not every browser has the class FileSystemFileHandle, and those that lack it store none.
+  return row instanceof Blob || (typeof row === "object" && row !== null && "getFile" in row);
 }

@@ -38,7 +38,7 @@ export class Roster {
   async load(): Promise<void> {
     const { database, clock } = this.#options;
     this.#serve(await database.owner());
-    const records = await database.all();
+    const { records } = await database.all();
     const isNew = new Set<string>();
     // All of them at once: while this waits for something, an event may be written and applied that is not in them.
     for (const record of records) {
@@ -108,7 +108,7 @@ export class Roster {
     const { database, trace } = this.#options;
     const { id } = upload;
     const { state: from } = upload.record;
-    const applied = await database.apply(id, event);
+    const [applied] = await database.apply([{ id, event }]);
     this.touch(upload);
     const { record, effects } = applied ?? { record: undefined, effects: [] };
     if (record && record.state !== from)
@@ -121,7 +121,7 @@ export class Roster {
     if (!this.isOwn(upload)) upload.halt();
     if (effects.includes("deleteBytes")) {
       upload.bytes = undefined;
-      await database.deleteBytes(id);
+      await database.deleteBytes([id]);
     }
     if (!record || isFinal(record)) this.#events.emit("ended", id);
     if (effects.includes("drive")) this.#events.emit("changed", undefined);

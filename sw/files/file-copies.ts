@@ -72,7 +72,7 @@ export class FileCopies<Upload extends FileHolder> {
       for (const { record, source } of uploads) await database.putBytes(record.id, source);
       await add();
     } catch (error) {
-      for (const id of ids) await database.deleteBytes(id);
+      await database.deleteBytes(ids);
       throw error;
     } finally {
       for (const id of ids) this.#coming.delete(id);
@@ -100,7 +100,7 @@ export class FileCopies<Upload extends FileHolder> {
     for (const id of await database.bytesIds()) {
       if (this.#coming.has(id)) continue;
       const upload = find(id);
-      if (!upload || !needsBytes(upload.record)) await database.deleteBytes(id);
+      if (!upload || !needsBytes(upload.record)) await database.deleteBytes([id]);
     }
   }
 
@@ -117,7 +117,7 @@ export class FileCopies<Upload extends FileHolder> {
       await this.#checkRoom([source]);
       await database.putBytes(upload.id, source);
       // This one may have arrived meanwhile, or its user has canceled it.
-      if (!needsBytes(upload.record)) return await database.deleteBytes(upload.id);
+      if (!needsBytes(upload.record)) return await database.deleteBytes([upload.id]);
       // From now on the copy is read: the file on disk may change or vanish.
       if (source instanceof Blob) upload.bytes = await openBytes(database, upload.record);
       await apply(upload, { type: "stored", durability: durabilityOf(source) });

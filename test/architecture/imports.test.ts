@@ -35,7 +35,7 @@ test("the files that own the outside world do use it, so the names are the right
       "navigator.onLine",
     ]),
   );
-  expect(namesAsIfElsewhere("sw", "sw/database/idb-database.ts", "sw/other.ts")).toContain("openDB");
+  expect(namesAsIfElsewhere("sw", "sw/database/idb-connection.ts", "sw/other.ts")).toContain("openDB");
   expect(namesAsIfElsewhere("src", "src/page/browser-platform.ts", "src/page/other.ts")).toEqual(
     expect.arrayContaining(["Date.now", "setTimeout", "BroadcastChannel", "crypto.randomUUID"]),
   );
@@ -160,7 +160,7 @@ describe("the check of names", () => {
 
   test.each([
     ["sw/platform/browser-platform.ts", "fetch(url); Date.now(); Math.random(); setTimeout(f, 1);"],
-    ["sw/database/idb-database.ts", "openDB('x');"],
+    ["sw/database/idb-connection.ts", "openDB('x');"],
     ["sw/a.ts", "Math.max(1, 2); store.fetch(); const o = { setTimeout: 1 }; event.fetch.it; // Date.now()"],
     ["src/core/a.ts", "Date.parse(header); Math.min(1, 2); 'Math.random()';"],
     ["src/page/browser-platform.ts", "setTimeout(f, 1); Date.now();"],

@@ -113,7 +113,7 @@ const NAME_RULES: readonly NameRule[] = [
       "registration",
     ],
   },
-  { of: "sw/", only: "sw/database/idb-database.ts", names: ["openDB", "deleteDB", "indexedDB"] },
+  { of: "sw/", only: "sw/database/idb-connection.ts", names: ["openDB", "deleteDB", "indexedDB"] },
   {
     of: "src/page/",
     only: "src/page/browser-platform.ts",

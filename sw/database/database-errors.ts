@@ -1,0 +1,43 @@
+import { UploadError } from "../../src/core/errors.ts";
+
+/** What a failure of IndexedDB means to the user. What is no `DOMException` is a fault of this library, and stays. */
+export function databaseError(error: unknown): unknown {
+  if (!(error instanceof DOMException)) return error;
+  switch (error.name) {
+    case "QuotaExceededError":
+      return new UploadError("QUOTA_EXCEEDED", undefined, { cause: error });
+    case "InvalidStateError":
+    // A transaction that nobody here has aborted: the browser does so when it closes the connection.
+    case "AbortError":
+      return new UploadError("DATABASE_CLOSED", undefined, { cause: error });
+    default:
+      return new UploadError("DATABASE_UNAVAILABLE", String(error), { cause: error });
+  }
+}
+
+/** What a failure to store a file's bytes means, where that differs from a failure to store anything else. */
+export function copyError(error: unknown): unknown {
+  if (!(error instanceof DOMException)) return error;
+  switch (error.name) {
+    // The file on disk was changed or deleted while it was being copied.
+    case "NotReadableError":
+    case "NotFoundError":
+    case "DataError":
+      return new UploadError("FILE_CHANGED", undefined, { cause: error });
+    // WebKit stores no Blobs in private windows: "Error preparing Blob/File data to be stored in object store", or
+    // "BlobURLs are not yet supported".
+    case "UnknownError":
+    case "DataCloneError":
+      return /blob/i.test(error.message)
+        ? new UploadError("QUOTA_EXCEEDED", "This window keeps no files, as private ones don't.", {
+            cause: error,
+          })
+        : error;
+    default:
+      return error;
+  }
+}
+
+export function isDomException(value: unknown, name: string): boolean {
+  return value instanceof DOMException && value.name === name;
+}

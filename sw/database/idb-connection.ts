@@ -1,0 +1,131 @@
+import { type IDBPDatabase, type IDBPTransaction, openDB, type StoreNames } from "idb";
+import { UploadError } from "../../src/core/errors.ts";
+import { ConnectionState } from "./connection-state.ts";
+import { databaseError, isDomException } from "./database-errors.ts";
+import { type BackhaulSchema, DATABASE_VERSION, migrate } from "./migrations.ts";
+
+type Store = StoreNames<BackhaulSchema>;
+export type ReadTransaction = IDBPTransaction<BackhaulSchema, Store[], "readonly">;
+export type WriteTransaction = IDBPTransaction<BackhaulSchema, Store[], "readwrite">;
+
+const MAX_TRIES = 4;
+
+/**
+ * The one file that opens IndexedDB.
+ *
+ * @throws {UploadError} `DATABASE_UNAVAILABLE`, `DATABASE_TOO_NEW`
+ */
+export async function openConnection(name: string): Promise<IdbConnection> {
+  try {
+    const database = await openDB<BackhaulSchema>(name, DATABASE_VERSION, {
+      upgrade(database, oldVersion, _newVersion, tx) {
+        // A step that fails must not leave rows of two versions side by side under the new number.
+        migrate(database, oldVersion, tx as never).catch((error: unknown) => {
+          console.warn("backhaul: the database could not be converted, and stays as it was.", error);
+          tx.abort();
+        });
+      },
+    });
+    return new IdbConnection(database);
+  } catch (cause) {
+    throw isDomException(cause, "VersionError")
+      ? new UploadError("DATABASE_TOO_NEW", undefined, { cause })
+      : new UploadError("DATABASE_UNAVAILABLE", String(cause), { cause });
+  }
+}
+
+/** One connection to the database. It notices its own end, and tells failures in this library's codes. */
+export class IdbConnection {
+  readonly #database: IDBPDatabase<BackhaulSchema>;
+  readonly #state = new ConnectionState();
+
+  constructor(database: IDBPDatabase<BackhaulSchema>) {
+    this.#database = database;
+    // The browser has closed it: the user cleared the site's data, or the disk failed.
+    database.addEventListener("close", () => this.#lose());
+    // Somebody wants to delete the database, or a newer worker to convert it: this connection must not stand in the way.
+    database.addEventListener("versionchange", () => this.#lose());
+  }
+
+  /** Runs `work` in a transaction that only reads. */
+  async read<T>(stores: readonly Store[], work: (tx: ReadTransaction) => Promise<T>): Promise<T> {
+    try {
+      return await work(this.#begin(stores, "readonly") as ReadTransaction);
+    } catch (error) {
+      throw this.#failure(error);
+    }
+  }
+
+  /**
+   * Runs `work` in a transaction, and settles once that is committed, or nothing of it is kept.
+   *
+   * @param explain what a failure means that `work` or its commit can have and others can't
+   */
+  async write<T>(
+    stores: readonly Store[],
+    work: (tx: WriteTransaction) => Promise<T>,
+    explain: (error: unknown) => unknown = (error) => error,
+  ): Promise<T> {
+    try {
+      const tx = this.#begin(stores, "readwrite") as WriteTransaction;
+      try {
+        const result = await work(tx);
+        await tx.done;
+        return result;
+      } catch (error) {
+        tx.done.catch(() => {});
+        // Requests of a transaction whose commit fails reject with an AbortError; the transaction knows the reason.
+        const reason = tx.error ?? error;
+        // Where the browser has aborted it already, this throws.
+        try {
+          tx.abort();
+        } catch {}
+        throw explain(reason);
+      }
+    } catch (error) {
+      throw this.#failure(error);
+    }
+  }
+
+  /**
+   * As `write`, for rows that need next to no room: Chromium refuses for lack of room whatever is written at the same
+   * moment as a copy that is too large, however little it is.
+   */
+  async writeRows<T>(stores: readonly Store[], work: (tx: WriteTransaction) => Promise<T>): Promise<T> {
+    for (let tries = 1; ; tries++)
+      try {
+        return await this.write(stores, work);
+      } catch (error) {
+        const isFull = error instanceof UploadError && error.code === "QUOTA_EXCEEDED";
+        if (tries === MAX_TRIES || !isFull) throw error;
+      }
+  }
+
+  close(): void {
+    this.#state.close();
+    this.#database.close();
+  }
+
+  /** As `UploadDatabase.onClosed`. */
+  onClosed(listener: () => void): () => void {
+    return this.#state.onLost(listener);
+  }
+
+  #begin(stores: readonly Store[], mode: IDBTransactionMode) {
+    this.#state.assertOpen();
+    return this.#database.transaction([...stores], mode);
+  }
+
+  #failure(error: unknown): unknown {
+    // A connection may refuse transactions before an event has told of its end.
+    if (isDomException(error, "InvalidStateError")) this.#lose();
+    if (!this.#state.isOpen && error instanceof DOMException)
+      return new UploadError("DATABASE_CLOSED", undefined, { cause: error });
+    return databaseError(error);
+  }
+
+  #lose(): void {
+    this.#database.close();
+    this.#state.lose();
+  }
+}

@@ -1,0 +1,198 @@
+import { createServer } from "node:http";
+import { fileURLToPath } from "node:url";
+import type { Browser, Page } from "playwright";
+import { build } from "vite";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { UploadDatabase } from "../../sw/database/upload-database.ts";
+import { uploadDatabaseSuite } from "../conformance/upload-database.ts";
+import { launchChromium } from "../support/chromium.ts";
+
+declare const runCase: (name: string) => Promise<void>;
+declare const openIdbDatabase: (name: string) => Promise<UploadDatabase>;
+
+let browser: Browser;
+let page: Page;
+let origin: string;
+const server = createServer((_request, response) =>
+  response.setHeader("content-type", "text/html").end("<!doctype html>"),
+);
+
+beforeAll(async () => {
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const address = server.address();
+  if (address === null || typeof address === "string") throw new Error("the server has no port");
+  origin = `http://127.0.0.1:${address.port}`;
+  browser = await launchChromium();
+  page = await browser.newPage();
+  await page.goto(origin);
+  await page.addScriptTag({ content: await bundleSuite() });
+});
+
+afterAll(async () => {
+  await browser?.close();
+  server.close();
+});
+
+async function bundleSuite(): Promise<string> {
+  const entry = fileURLToPath(new URL("app/database-suite.ts", import.meta.url));
+  const result = await build({
+    configFile: false,
+    logLevel: "warn",
+    resolve: { conditions: ["backhaul-source", "module", "browser", "production"] },
+    build: { write: false, target: "es2022", lib: { entry, formats: ["iife"], name: "suite" } },
+  });
+  const [output] = Array.isArray(result) ? result : [];
+  const [chunk] = output?.output ?? [];
+  if (chunk?.type !== "chunk") throw new Error("nothing was built");
+  return chunk.code;
+}
+
+describe("the database in IndexedDB", () => {
+  uploadDatabaseSuite(
+    (name) => test(name, () => page.evaluate((wanted) => runCase(wanted), name)),
+    () => Promise.reject(new Error("each case runs in the page")),
+  );
+});
+
+describe("copies of large files in IndexedDB", () => {
+  test("a copy that is being made holds up neither small writes nor the deletion of another copy", async () => {
+    const order = await page.evaluate(async () => {
+      const database = await openIdbDatabase("turns");
+      await database.putBytes("small", new Blob(["small"]));
+      const settled: string[] = [];
+      const bytes = crypto.getRandomValues(new Uint8Array(65_536));
+      const large = new File(Array(1_024).fill(bytes), "large");
+      const note = (name: string) => () => settled.push(name);
+      const putting = database.putBytes("large", large).then(note("large"));
+      // Until its first piece is there.
+      while (!(await database.bytesIds()).includes("large"));
+      const others = [
+        database.deleteBytes(["small"]).then(note("deletion")),
+        database.putBytes("other", new Blob(["other"])).then(note("other")),
+        database.setOwner("ada").then(note("owner")),
+      ];
+      const isHidden = (await database.bytes("large")) === undefined;
+      await Promise.all([putting, ...others]);
+      const kept = (await database.bytes("large")) as Blob;
+      const digests = await Promise.all(
+        [kept, large].map(async (blob) => crypto.subtle.digest("SHA-256", await blob.arrayBuffer())),
+      );
+      database.close();
+      return {
+        last: settled.at(-1),
+        count: settled.length,
+        isHidden,
+        size: kept.size,
+        digests: digests.map((digest) => new Uint8Array(digest).join()),
+      };
+    });
+    expect(order).toMatchObject({ last: "large", count: 4, isHidden: true, size: 64 * 1024 * 1024 });
+    expect(order.digests[0]).toBe(order.digests[1]);
+  });
+
+  test("a copy can be called off between its pieces, and leaves nothing of itself", async () => {
+    const outcome = await page.evaluate(async () => {
+      const database = await openIdbDatabase("called off");
+      await database.putBytes("a", new Blob(["before"]));
+      const controller = new AbortController();
+      const large = new Blob(Array(1_024).fill(new Uint8Array(65_536)));
+      const putting = database.putBytes("a", large, controller.signal).catch((error) => error);
+      const again = database.putBytes("b", large, controller.signal).catch((error) => error);
+      while (!(await database.bytesIds()).includes("b"));
+      controller.abort("enough");
+      const reasons = [await putting, await again];
+      const kept = await ((await database.bytes("a")) as Blob).text();
+      const ids = await database.bytesIds();
+      database.close();
+      return { reasons, kept, ids };
+    });
+    expect(outcome).toEqual({ reasons: ["enough", "enough"], kept: "before", ids: ["a"] });
+  });
+
+  test("a copy whose upload ends meanwhile is given up, and leaves nothing of itself", async () => {
+    const outcome = await page.evaluate(async () => {
+      const database = await openIdbDatabase("ended");
+      const large = new Blob(Array(1_024).fill(new Uint8Array(65_536)));
+      const putting = database.putBytes("a", large).catch((error) => error.code);
+      while (!(await database.bytesIds()).includes("a"));
+      await database.deleteBytes(["a"]);
+      const code = await putting;
+      const ids = await database.bytesIds();
+      database.close();
+      return { code, ids };
+    });
+    expect(outcome).toEqual({ code: "CANCELED", ids: [] });
+  });
+
+  test("of two copies for one upload, by two workers, the one begun last is kept, whole", async () => {
+    const outcome = await page.evaluate(async () => {
+      const [first, second] = [await openIdbDatabase("twice"), await openIdbDatabase("twice")];
+      const sizes = [80 * 1024 * 1024, 40 * 1024 * 1024];
+      const [ones, twos] = sizes.map((size, index) => {
+        return new Blob(Array(size / 65_536).fill(new Uint8Array(65_536).fill(index + 1)));
+      }) as [Blob, Blob];
+      const putting = first.putBytes("a", ones).catch((error) => error.code);
+      while (!(await second.bytesIds()).includes("a"));
+      await second.putBytes("a", twos);
+      const code = await putting;
+      const kept = new Uint8Array(await ((await second.bytes("a")) as Blob).arrayBuffer());
+      first.close();
+      second.close();
+      return { code, size: kept.length, isWhole: kept.every((byte) => byte === 2) };
+    });
+    expect(outcome).toEqual({ code: "CANCELED", size: 40 * 1024 * 1024, isWhole: true });
+  });
+
+  test("a copy that a death has broken off is never read, and the next one takes its place", async () => {
+    const dying = await browser.newContext().then((context) => context.newPage());
+    await dying.goto(origin);
+    await dying.addScriptTag({ content: await bundleSuite() });
+    await dying.evaluate(async () => {
+      const database = await openIdbDatabase("death");
+      void database.putBytes("a", new Blob(Array(16_384).fill(new Uint8Array(65_536))));
+      while (!(await database.bytesIds()).includes("a"));
+    });
+    await dying.reload();
+    await dying.addScriptTag({ content: await bundleSuite() });
+    const outcome = await dying.evaluate(async () => {
+      const database = await openIdbDatabase("death");
+      const ids = await database.bytesIds();
+      const broken = await database.bytes("a");
+      await database.putBytes("a", new Blob(["whole"]));
+      const whole = await ((await database.bytes("a")) as Blob).text();
+      await database.deleteBytes(["a"]);
+      const left = await database.bytesIds();
+      database.close();
+      return { ids, isBroken: broken === undefined, whole, left };
+    });
+    await dying.context().close();
+    expect(outcome).toEqual({ ids: ["a"], isBroken: true, whole: "whole", left: [] });
+  });
+});
+
+describe("a connection that the browser closes", () => {
+  test("tells its listener, and refuses what comes from then on in words of its own", async () => {
+    const session = await page.context().newCDPSession(page);
+    await page.evaluate(async () => {
+      const database = await openIdbDatabase("closed");
+      const closed = new Promise<void>((resolve) => database.onClosed(resolve));
+      Object.assign(globalThis, { database, closed });
+    });
+    await session.send("Storage.clearDataForOrigin", { origin, storageTypes: "indexeddb" });
+    const codes = await page.evaluate(async () => {
+      const { database, closed } = globalThis as unknown as {
+        database: UploadDatabase;
+        closed: Promise<void>;
+      };
+      await closed;
+      const calls = [database.all(), database.setOwner("eve"), database.putBytes("a", new Blob(["a"]))];
+      return Promise.all(calls.map((call) => call.then(() => "done").catch((error) => error.code)));
+    });
+    expect(codes).toEqual(["DATABASE_CLOSED", "DATABASE_CLOSED", "DATABASE_CLOSED"]);
+    await page.evaluate(async () => {
+      const database = await openIdbDatabase("closed");
+      await database.setOwner("ada");
+      database.close();
+    });
+  });
+});
