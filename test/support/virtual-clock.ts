@@ -1,4 +1,4 @@
-import type { VirtualTime } from "../simulation/world/virtual-time.ts";
+import type { VirtualTime } from "./virtual-time.ts";
 
 /** The `Clock` of worker and page under virtual time. */
 export function virtualClock(time: VirtualTime, epoch = 1_800_000_000_000) {

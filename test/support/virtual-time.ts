@@ -10,9 +10,9 @@ export class VirtualTime {
   /** Work outside virtual time (cryptography, say) that must end before time goes on. */
   readonly #pending = new Set<Promise<unknown>>();
 
-  /** Calls back once after `ms` unless undone. */
+  /** Calls back once after `ms`, in whole milliseconds as browsers do, unless undone. */
   after(ms: number, callback: () => void): () => void {
-    const wait = Number.isFinite(ms) ? Math.max(0, ms) : 0;
+    const wait = Number.isFinite(ms) ? Math.max(0, Math.ceil(ms)) : 0;
     const entry: Entry = { at: this.elapsed + wait, turn: this.#count++, callback };
     this.#push(entry);
     return () => {

@@ -1,0 +1,531 @@
+import { MemoryDisk } from "../../sw/database/memory-database.ts";
+import type { UploadRecord } from "../../sw/model/record.ts";
+import { VirtualTime } from "../support/virtual-time.ts";
+import { knownUpload, Monitor } from "./monitor.ts";
+import type { Happening, Scenario } from "./scenario.ts";
+import { Network, type OriginMode } from "./world/network.ts";
+import { Random } from "./world/random.ts";
+import { SIM_LIMITS, SimBrowser, SimRequestWithBody } from "./world/sim-browser.ts";
+import { SimDatabases, type SimDisk } from "./world/sim-database.ts";
+import { type SimContent, SimFile } from "./world/sim-file.ts";
+import { SimRelay } from "./world/sim-relay.ts";
+import { SimS3 } from "./world/sim-s3.ts";
+import type { SimTab } from "./world/sim-tab.ts";
+
+export interface HistoryEnd {
+  readonly violations: readonly string[];
+  readonly log: readonly string[];
+}
+
+const EPOCH = Date.UTC(2027, 0, 15, 12);
+const SECOND = 1_000;
+const MINUTE = 60 * SECOND;
+const DAY = 24 * 60 * MINUTE;
+/** In fair weather everything must have come to its end within this. */
+const FAIR_MS = 45 * MINUTE;
+/** Files are cut into few, small parts: what happens to ten happens to a thousand. */
+const PART_BYTES = 1_000;
+const MOST_PARTS = 12;
+const LOCK_NAME = "backhaul:https://app.test/";
+
+const MODES: Readonly<Record<Extract<Happening, { type: "origin" }>["mode"], OriginMode>> = {
+  "503": { type: "status", status: 503 },
+  "503RetryAfter": { type: "status", status: 503, retryAfter: 7 },
+  "500": { type: "status", status: 500 },
+  "429": { type: "status", status: 429 },
+  hangs: { type: "hangs" },
+  unreachable: { type: "unreachable" },
+  losesAnswers: { type: "losesAnswers", share: 0.5 },
+  flaky: { type: "flaky", share: 0.5 },
+  page403: { type: "page", status: 403 },
+  page404: { type: "page", status: 404 },
+  page200: { type: "page", status: 200 },
+  backendFails: { type: "backendFails" },
+};
+
+/** Runs one history from its begin to its end, or to the first thing that must never be. */
+export async function runHistory(scenario: Scenario): Promise<HistoryEnd> {
+  const history = new History(scenario);
+  const undo = history.replaceGlobals();
+  try {
+    await history.run();
+  } catch (error) {
+    history.monitor.violate(
+      "something was thrown",
+      error instanceof Error ? `${error.stack}` : String(error),
+    );
+  } finally {
+    undo();
+  }
+  return { violations: history.monitor.violations, log: history.monitor.log };
+}
+
+type HappeningOf<Type extends Happening["type"]> = Extract<Happening, { type: Type }>;
+
+class History {
+  readonly monitor: Monitor;
+  readonly #scenario: Scenario;
+  readonly #time = new VirtualTime();
+  readonly #random: Random;
+  readonly #disk: SimDisk;
+  readonly #s3: SimS3;
+  readonly #network: Network;
+  readonly #browser: SimBrowser;
+  readonly #contents = new Map<string, SimContent>();
+  /** Rows that only another version of the library can read, by id. */
+  readonly #unreadable = new Map<string, UploadRecord>();
+  #clockOffset = 0;
+  #isSignedIn = true;
+  #signIns = 0;
+  #owner = { name: "", since: 0 };
+  #fileCount = 0;
+  /** When the last thing from outside is over, by `elapsed`. */
+  #unrestUntil = 0;
+
+  constructor(scenario: Scenario) {
+    this.#scenario = scenario;
+    const time = this.#time;
+    this.#random = new Random(scenario.seed ^ 0x5eed);
+    const memory = new MemoryDisk();
+    this.#disk = { memory, fault: undefined, isBroken: false, pieceBytes: 4_000, bytesPerMs: 5_000 };
+    const trueClock = { now: () => EPOCH + time.elapsed, elapsed: () => time.elapsed };
+    const deviceClock = {
+      now: () => trueClock.now() + this.#clockOffset,
+      msOfDay: () => (trueClock.now() + this.#clockOffset) % DAY,
+    };
+    this.#s3 = new SimS3(trueClock, {
+      aborting: (uploadId, partCount) => this.monitor.aborting(uploadId, partCount),
+      completed: (uploadId, key) => this.monitor.completed(uploadId, key),
+    });
+    this.monitor = new Monitor({
+      time,
+      s3: this.#s3,
+      browser: () => this.#browser,
+      records: () => memory.uploads,
+      lockName: LOCK_NAME,
+      owner: () => this.#owner,
+    });
+    this.#network = new Network({
+      time,
+      random: this.#random,
+      s3: this.#s3,
+      clock: deviceClock,
+      sessions: { check: (headers) => this.#checkSession(headers) },
+      watcher: this.monitor,
+      minPartBytes: SIM_LIMITS.minPartBytes,
+    });
+    const relay = new SimRelay({
+      time,
+      s3: this.#s3,
+      cookie: () => {
+        const value = this.#browser.cookies.get("backhaul-ended");
+        return value === undefined ? null : `backhaul-ended=${value}`;
+      },
+      isOnline: () => this.#network.isOnline && this.#browser.isRunning,
+      bytesPerMs: () => this.#network.bytesPerMs,
+      find: (uploadId) => {
+        const found = [...this.#s3.uploads].find(([, upload]) => upload.uploadId === uploadId);
+        const record = memory.uploads.get(uploadId);
+        return found && record ? { plan: record.plan, s3UploadId: found[0] } : undefined;
+      },
+      stored: (uploadId, partNumber) => this.monitor.note(`  relay stored ${uploadId} ${partNumber}`),
+    });
+    this.#browser = new SimBrowser({
+      time,
+      random: this.#random,
+      clock: deviceClock,
+      network: this.#network,
+      relay,
+      databases: new SimDatabases(time, this.#disk, this.monitor),
+      watcher: {
+        syncUsed: () => this.monitor.syncUsed(),
+        crashed: (reason) => this.monitor.violate("the browser has crashed", reason),
+      },
+    });
+    this.#browser.hasBackgroundFetch = scenario.hasBackgroundFetch;
+  }
+
+  /** Puts the server's clock under virtual time, and keeps the code's own logging in the history. */
+  replaceGlobals(): () => void {
+    const { Request } = globalThis;
+    const { now } = Date;
+    const { error, warn } = console;
+    const log = (...words: unknown[]) => this.monitor.note(`log: ${words.map(String).join(" ")}`);
+    Object.assign(console, { error: log, warn: log });
+    Object.assign(globalThis, { Request: SimRequestWithBody });
+    Date.now = () => EPOCH + this.#time.elapsed;
+    return () => {
+      Object.assign(console, { error, warn });
+      Object.assign(globalThis, { Request });
+      Date.now = now;
+    };
+  }
+
+  async run(): Promise<void> {
+    for (const happening of this.#scenario.happenings) {
+      await this.#runUntil(Math.max(0, happening.at));
+      if (this.#isBroken) return;
+      this.monitor.note(`* ${JSON.stringify(happening)}`);
+      this.#apply(happening);
+    }
+    await this.#runUntil(this.#unrestUntil);
+    if (!this.#isBroken) await this.#fairWeather();
+  }
+
+  get #isBroken(): boolean {
+    return this.monitor.violations.length > 0;
+  }
+
+  async #runUntil(end: number): Promise<void> {
+    const time = this.#time;
+    while ((time.nextAt ?? Number.POSITIVE_INFINITY) <= end && !this.#isBroken) await time.step();
+    time.elapsed = Math.max(time.elapsed, end);
+    await time.settle();
+  }
+
+  // What happens.
+
+  #apply(happening: Happening): void {
+    this.monitor.allowance += 40;
+    const handler = this.#handlers[happening.type] as (happening: Happening) => void;
+    handler(happening);
+  }
+
+  readonly #handlers: { readonly [Type in Happening["type"]]: (happening: HappeningOf<Type>) => void } = {
+    openTab: () => this.#browser.isRunning && this.#openTab(),
+    closeTab: ({ tab }) => this.#withTab(tab, (chosen) => chosen.close()),
+    crashTab: ({ tab }) => this.#withTab(tab, (chosen) => chosen.crash()),
+    reloadTab: ({ tab }) =>
+      this.#withTab(tab, (chosen) => {
+        chosen.close();
+        this.#openTab();
+      }),
+    freezeTab: ({ tab, forMs }) =>
+      this.#withTab(tab, (chosen) => {
+        chosen.freeze();
+        this.#later(forMs, () => chosen.thaw());
+      }),
+    add: (happening) => this.#withTab(happening.tab, (tab) => void this.#add(tab, happening)),
+    pause: ({ upload }) => this.#withTab(0, (tab) => void this.#command(tab, "pause", upload)),
+    resume: ({ upload }) => this.#withTab(0, (tab) => void this.#command(tab, "resume", upload)),
+    cancel: ({ upload }) => this.#withTab(0, (tab) => void this.#command(tab, "cancel", upload)),
+    retry: ({ upload }) => this.#withTab(0, (tab) => void this.#command(tab, "retry", upload)),
+    remove: ({ upload }) => this.#withTab(0, (tab) => void this.#command(tab, "remove", upload)),
+    pauseAll: () => this.#withTab(0, (tab) => void this.#commandAll(tab, "pauseAll")),
+    resumeAll: () => this.#withTab(0, (tab) => void this.#commandAll(tab, "resumeAll")),
+    killWorker: () => this.#browser.killWorker(),
+    updateWorker: () => this.#browser.update(),
+    killBrowser: ({ forMs }) => {
+      this.#browser.kill();
+      this.#later(forMs, () => this.#browser.start());
+    },
+    cutNetwork: ({ forMs }) => {
+      this.#network.cut();
+      this.#browser.networkChanged();
+      this.#later(forMs, () => {
+        this.#network.isOnline = true;
+        this.#browser.networkChanged();
+      });
+    },
+    onLineLies: ({ forMs }) => {
+      this.#browser.onLineLie = false;
+      this.#later(forMs, () => {
+        this.#browser.onLineLie = undefined;
+        this.#browser.networkChanged();
+      });
+    },
+    origin: ({ origin, mode, forMs }) => {
+      this.#network.modes[origin] = MODES[mode];
+      this.#later(forMs, () => {
+        this.#network.modes[origin] = { type: "ok" };
+      });
+    },
+    slowLink: ({ bytesPerMs, forMs }) => {
+      this.#network.bytesPerMs = bytesPerMs;
+      this.#later(forMs, () => {
+        this.#network.bytesPerMs = 1_000;
+      });
+    },
+    endSession: ({ forMs }) => {
+      if (this.#scenario.auth === "none") return;
+      this.#isSignedIn = false;
+      this.#later(forMs, () => this.#signIn());
+    },
+    switchUser: ({ forMs }) => {
+      void this.#setOwner("b");
+      this.#later(forMs, () => void this.#setOwner(""));
+    },
+    moveClock: ({ byMs }) => {
+      this.#clockOffset += byMs;
+    },
+    diskFault: ({ fault, forMs }) => {
+      this.#disk.fault = fault;
+      this.#later(forMs, () => {
+        this.#disk.fault = undefined;
+      });
+    },
+    closeDatabase: () => this.#disk.memory.disconnect(),
+    deleteDatabase: () => {
+      for (const upload of this.monitor.uploads.values()) upload.isExcused = true;
+      this.#disk.memory.erase();
+    },
+    breakStart: ({ forMs }) => {
+      this.#browser.killWorker();
+      this.#disk.isBroken = true;
+      this.#later(forMs, () => {
+        this.#disk.isBroken = false;
+      });
+    },
+    failBackgroundFetch: () => {
+      this.#browser.backgroundFetchFaults = 1;
+    },
+    unreadableRow: ({ upload }) => this.#makeUnreadable(upload),
+    changeFile: ({ upload: number }) => {
+      const content = [...this.#contents.values()][number];
+      const upload = content && this.monitor.uploads.get(content.name);
+      if (!content || !upload) return;
+      content.isUnreadable = true;
+      upload.isExcused = true;
+    },
+  };
+
+  /** Something that ends by itself. Fair weather begins after the last. */
+  #later(ms: number, callback: () => void): void {
+    this.#unrestUntil = Math.max(this.#unrestUntil, this.#time.elapsed + ms + 1);
+    this.#time.after(ms, callback);
+  }
+
+  #withTab(number: number, use: (tab: SimTab) => void): void {
+    const { tabs } = this.#browser;
+    const tab = tabs[number % Math.max(tabs.length, 1)];
+    if (tab) use(tab);
+  }
+
+  #openTab(): SimTab {
+    const tab = this.#browser.openTab();
+    const connect = async () => {
+      const owner = this.#owner.since > 0 ? { owner: this.#owner.name } : {};
+      await tab.uploads.open(owner);
+      tab.uploads.subscribe((list) => this.monitor.shown(list));
+      if (this.#scenario.auth === "bearer") await tab.uploads.setAuth(this.#bearer());
+    };
+    connect().catch((error: unknown) => this.monitor.note(`a tab could not connect: ${error}`));
+    return tab;
+  }
+
+  async #add(tab: SimTab, { sizes, lane, hours }: Extract<Happening, { type: "add" }>): Promise<void> {
+    const files = sizes.map((size) => {
+      this.#fileCount += 1;
+      const key = `file-${this.#fileCount}`;
+      const content: SimContent = { name: key, isUnreadable: false };
+      this.#contents.set(key, content);
+      const upload = knownUpload({ key, owner: this.#owner.name, size, content: key });
+      this.monitor.uploads.set(key, upload);
+      const file = new SimFile(content, size, key, EPOCH);
+      const partSize = Math.max(PART_BYTES, Math.ceil(size / MOST_PARTS));
+      const wanted = { file, key, lane, ...(size > 2 * PART_BYTES && { partSize }) };
+      return { upload, wanted: { ...wanted, ...(hours && { conditions: { hours } }) } };
+    });
+    try {
+      await tab.uploads.addAll(files.map(({ wanted }) => wanted));
+      for (const { upload } of files) upload.isPromised = true;
+    } catch (error) {
+      this.monitor.note(`add was refused: ${error}`);
+    }
+  }
+
+  async #command(
+    tab: SimTab,
+    type: "pause" | "resume" | "cancel" | "retry" | "remove",
+    number: number,
+  ): Promise<void> {
+    const list = tab.uploads.list();
+    const shown = list[number % Math.max(list.length, 1)];
+    const upload = shown && this.monitor.uploads.get(shown.key);
+    if (!shown || !upload) return;
+    if (type === "cancel" || type === "remove") upload.isEnding = true;
+    if (type === "resume") upload.pausedAt = undefined;
+    try {
+      await tab.uploads[type](shown.id);
+    } catch (error) {
+      this.monitor.note(`${type} was refused: ${error}`);
+      return;
+    }
+    const state = tab.uploads.get(shown.id)?.state;
+    if (type === "pause" && state === "paused") upload.pausedAt = this.#time.elapsed;
+    if (type === "cancel") upload.endedAt = this.#time.elapsed;
+  }
+
+  async #commandAll(tab: SimTab, type: "pauseAll" | "resumeAll"): Promise<void> {
+    if (type === "resumeAll") for (const upload of this.monitor.uploads.values()) upload.pausedAt = undefined;
+    try {
+      await (type === "pauseAll" ? tab.uploads.pause() : tab.uploads.resume());
+    } catch (error) {
+      this.monitor.note(`${type} was refused: ${error}`);
+      return;
+    }
+    if (type === "resumeAll") return;
+    for (const { key, state } of tab.uploads.list()) {
+      const upload = this.monitor.uploads.get(key);
+      if (upload && state === "paused") upload.pausedAt = this.#time.elapsed;
+    }
+  }
+
+  // Who is signed in.
+
+  #bearer() {
+    return { authorization: `Bearer ${this.#signIns}` };
+  }
+
+  #checkSession(headers: Headers): { readonly owner: string } | { readonly status: 401 } {
+    const isBearer = this.#scenario.auth === "bearer";
+    const isRight = !isBearer || headers.get("authorization") === this.#bearer().authorization;
+    return this.#isSignedIn && isRight ? { owner: "" } : { status: 401 };
+  }
+
+  #signIn(): void {
+    this.#isSignedIn = true;
+    this.#signIns += 1;
+    const [tab] = this.#browser.tabs;
+    if (!tab) return;
+    if (this.#scenario.auth === "bearer")
+      for (const each of this.#browser.tabs) each.uploads.setAuth(this.#bearer()).catch(() => {});
+    else {
+      // Signing in with a cookie leads to a page that is loaded anew.
+      tab.close();
+      this.#openTab();
+    }
+  }
+
+  async #setOwner(name: string): Promise<void> {
+    const [tab] = this.#browser.tabs;
+    if (!tab) return;
+    // From the call on either may be right; the rule counts from its answer.
+    const since = () => ({ name, since: this.#time.elapsed });
+    this.#owner = { name, since: Number.POSITIVE_INFINITY };
+    try {
+      await tab.uploads.setOwner(name);
+    } catch (error) {
+      this.monitor.note(`setOwner was refused: ${error}`);
+    }
+    if (this.#owner.name === name) this.#owner = since();
+    if (this.#scenario.auth === "bearer") tab.uploads.setAuth(this.#bearer()).catch(() => {});
+  }
+
+  #makeUnreadable(number: number): void {
+    const { memory } = this.#disk;
+    const records = [...memory.uploads.values()];
+    const record = records[number % Math.max(records.length, 1)];
+    if (!record || this.#unreadable.has(record.id)) return;
+    this.#browser.killWorker();
+    this.#unreadable.set(record.id, record);
+    memory.uploads.delete(record.id);
+    memory.unreadableIds.add(record.id);
+  }
+
+  // How it ends.
+
+  async #fairWeather(): Promise<void> {
+    const browser = this.#browser;
+    const { memory } = this.#disk;
+    this.monitor.note("* fair weather");
+    browser.backgroundFetchFaults = 0;
+    if (this.#unreadable.size > 0) {
+      browser.killWorker();
+      for (const [id, record] of this.#unreadable) {
+        const isErased = !memory.unreadableIds.delete(id);
+        if (!isErased) memory.uploads.set(id, record);
+      }
+    }
+    if (browser.tabs.length === 0) this.#openTab();
+    await this.#runUntil(this.#time.elapsed + 10 * SECOND);
+    if (this.#isBroken) return;
+    if (this.#owner.name !== "") await this.#whileRunning(this.#setOwner(""));
+    const [tab] = browser.tabs;
+    if (!tab) return this.monitor.violate("no page can be opened");
+    await this.#whileRunning(this.#commandAll(tab, "resumeAll"));
+    await this.#runUntil(this.#time.elapsed + FAIR_MS / 2);
+    if (this.#isBroken) return;
+    this.#assertNoneWaitsFor("offline");
+
+    // The next visit must free whatever still waits.
+    const visit = this.#openTab();
+    await this.#runUntil(this.#time.elapsed + FAIR_MS / 2);
+    if (this.#isBroken) return;
+    if (this.#waitingFor("conditions").length > 0) await this.#runUntil(this.#time.elapsed + DAY + FAIR_MS);
+    await this.#assertCanary(visit);
+    if (this.#isBroken) return;
+    this.#assertEnds(visit);
+    this.monitor.assertObjects(visit.uploads.list());
+    this.monitor.assertCost();
+  }
+
+  async #whileRunning(work: Promise<void>): Promise<void> {
+    let isOver = false;
+    work.then(() => {
+      isOver = true;
+    });
+    const end = this.#time.elapsed + 2 * MINUTE;
+    while (!isOver && this.#time.elapsed < end && !this.#isBroken)
+      await this.#runUntil(this.#time.elapsed + 100);
+    if (!isOver) this.monitor.violate("a page's call never settles");
+  }
+
+  #waitingFor(reason: string): UploadRecord[] {
+    return [...this.#disk.memory.uploads.values()].filter(
+      (record) => record.state === "waiting" && record.reason === reason,
+    );
+  }
+
+  #assertNoneWaitsFor(reason: string): void {
+    const [stuck] = this.#waitingFor(reason);
+    if (stuck) this.monitor.violate(`an upload waits for ever: ${reason}`, stuck.key);
+  }
+
+  /** A new file must always find its way. */
+  async #assertCanary(tab: SimTab): Promise<void> {
+    this.monitor.note("* the last file");
+    let id: string | undefined;
+    let problem: unknown;
+    this.monitor.uploads.set(
+      "canary",
+      knownUpload({ key: "canary", owner: "", size: 3_500, content: "canary" }),
+    );
+    const file = new SimFile({ name: "canary", isUnreadable: false }, 3_500, "canary", EPOCH);
+    tab.uploads.add(file, { key: "canary" }).then(
+      (added) => {
+        id = added;
+      },
+      (error: unknown) => {
+        problem = error;
+      },
+    );
+    await this.#runUntil(this.#time.elapsed + 5 * MINUTE);
+    if (this.#isBroken) return;
+    const state = id && tab.uploads.get(id)?.state;
+    if (state !== "done")
+      this.monitor.violate("a new file does not arrive in fair weather", String(problem ?? state));
+  }
+
+  #assertEnds(tab: SimTab): void {
+    const shown = new Map(tab.uploads.list().map((upload) => [upload.key, upload]));
+    const stored = [...this.#disk.memory.uploads.values()];
+    for (const upload of this.monitor.uploads.values()) {
+      const { key, isEnding, isPromised, isExcused } = upload;
+      const last = shown.get(key);
+      if (isEnding || isExcused || last?.state === "done") continue;
+      // It rests until its owner is back.
+      if (stored.some(({ wantedKey, owner }) => wantedKey === key && owner !== "")) continue;
+      if (!last) {
+        if (isPromised) this.monitor.violate("an upload has vanished", key);
+        continue;
+      }
+      // Its bytes went with the worker, as its page was told.
+      if (last.reason === "file" && last.durability === "memory") continue;
+      this.monitor.violate(
+        "an upload is stuck",
+        `${key}: ${last.state} ${last.reason ?? ""} ${last.error?.code ?? ""}`,
+      );
+    }
+  }
+}
