@@ -87,7 +87,13 @@ class History {
     const time = this.#time;
     this.#random = new Random(scenario.seed ^ 0x5eed);
     const memory = new MemoryDisk();
-    this.#disk = { memory, fault: undefined, isBroken: false, pieceBytes: 4_000, bytesPerMs: 5_000 };
+    this.#disk = {
+      memory,
+      fault: undefined,
+      isBroken: false,
+      pieceBytes: 2_000,
+      bytesPerMs: scenario.diskBytesPerMs,
+    };
     const trueClock = { now: () => EPOCH + time.elapsed, elapsed: () => time.elapsed };
     const deviceClock = {
       now: () => trueClock.now() + this.#clockOffset,
@@ -142,6 +148,7 @@ class History {
         crashed: (reason) => this.monitor.violate("the browser has crashed", reason),
       },
     });
+    this.#network.bytesPerMs = scenario.linkBytesPerMs;
     this.#browser.hasBackgroundFetch = scenario.hasBackgroundFetch;
   }
 
@@ -186,7 +193,7 @@ class History {
   // What happens.
 
   #apply(happening: Happening): void {
-    this.monitor.allowance += 40;
+    this.monitor.disturbances += 1;
     const handler = this.#handlers[happening.type] as (happening: Happening) => void;
     handler(happening);
   }
@@ -243,7 +250,7 @@ class History {
     slowLink: ({ bytesPerMs, forMs }) => {
       this.#network.bytesPerMs = bytesPerMs;
       this.#later(forMs, () => {
-        this.#network.bytesPerMs = 1_000;
+        this.#network.bytesPerMs = this.#scenario.linkBytesPerMs;
       });
     },
     endSession: ({ forMs }) => {

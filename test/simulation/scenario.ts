@@ -67,6 +67,9 @@ export interface Scenario {
   readonly seed: number;
   readonly auth: "none" | "cookie" | "bearer";
   readonly hasBackgroundFetch: boolean;
+  /** How fast one connection is, and the copying of files on disk, in bytes per millisecond. */
+  readonly linkBytesPerMs: number;
+  readonly diskBytesPerMs: number;
   readonly happenings: readonly Happening[];
 }
 
@@ -81,6 +84,7 @@ const FEATURES: Readonly<Record<string, Feature>> = {
     random.pick<Happening>([
       { at, type: "openTab" },
       { at, type: "closeTab", tab: random.whole(0, 3) },
+      { at, type: "closeTab", tab: 0 },
       { at, type: "crashTab", tab: random.whole(0, 3) },
       { at, type: "reloadTab", tab: random.whole(0, 3) },
       { at, type: "freezeTab", tab: random.whole(0, 3), forMs: random.whole(5, 200) * SECOND },
@@ -101,14 +105,21 @@ const FEATURES: Readonly<Record<string, Feature>> = {
     random.pick<Happening>([
       { at, type: "killWorker" },
       { at, type: "killBrowser", forMs: random.whole(1, 300) * SECOND },
+      { at, type: "killBrowser", forMs: 5 * SECOND },
       { at, type: "updateWorker" },
     ]),
   ],
+  /** The browser dies, and finds no network when it is back. */
+  underground: (random, at) => [
+    { at, type: "killBrowser", forMs: 5 * SECOND },
+    { at: at + 5 * SECOND + random.whole(0, 1_000), type: "cutNetwork", forMs: 100 * SECOND },
+  ],
   network: (random, at) => [
     random.pick<Happening>([
+      { at, type: "cutNetwork", forMs: random.whole(1, 6) },
       { at, type: "cutNetwork", forMs: random.pick([1, 10, 100, 900]) * SECOND },
       { at, type: "onLineLies", forMs: random.pick([60, 4_000]) * SECOND },
-      { at, type: "slowLink", bytesPerMs: random.pick([0.1, 1, 10]), forMs: random.whole(10, 300) * SECOND },
+      { at, type: "slowLink", bytesPerMs: random.pick([0.3, 1, 10]), forMs: random.whole(10, 300) * SECOND },
     ]),
   ],
   outages: (random, at) => [
@@ -155,8 +166,7 @@ const FEATURES: Readonly<Record<string, Feature>> = {
   ],
   bulk: (random, at) => {
     const hours = random.chance(0.5) ? { from: random.whole(0, 23), to: 24 } : null;
-    const sizes = Array.from({ length: random.whole(30, 60) }, () => random.whole(100, 4_000));
-    if (random.chance(0.3)) sizes.unshift(40_000_000);
+    const sizes = Array.from({ length: random.whole(30, 100) }, () => random.whole(100, 1_900));
     return [{ at, type: "add", tab: 0, sizes, lane: "worker", hours }];
   },
 };
@@ -167,7 +177,7 @@ const SPAN = 10 * MINUTE;
 /** Makes a history of dice. */
 export function scenarioOf(seed: number, random: Random): Scenario {
   const names = Object.keys(FEATURES);
-  const chosen = Array.from({ length: random.whole(1, 3) }, () => random.pick(names));
+  const chosen = Array.from({ length: random.whole(1, 4) }, () => random.pick(names));
   const happenings: Happening[] = [{ at: 0, type: "openTab" }, add(random, random.whole(1, 3) * SECOND)];
   for (const name of new Set(chosen)) {
     const times = name === "bulk" ? 1 : random.whole(1, 4);
@@ -183,13 +193,15 @@ export function scenarioOf(seed: number, random: Random): Scenario {
     seed,
     auth: random.pick(["none", "cookie", "bearer"]),
     hasBackgroundFetch: random.chance(0.4),
+    linkBytesPerMs: random.pick([1_000, 20, 1, 0.4]),
+    diskBytesPerMs: random.pick([5_000, 2]),
     happenings,
   };
 }
 
 function add(random: Random, at: number): Happening {
   const sizes = Array.from({ length: random.whole(1, 3) }, () =>
-    random.pick([0, 1, 500, 1_999, 2_001, 5_000, random.whole(1_000, 20_000), 1_000_000]),
+    random.pick([0, 1, 500, 1_999, 2_001, 5_000, random.whole(1_000, 20_000), 20_000, 60_000]),
   );
   const hours = random.chance(0.1) ? { from: random.whole(0, 23), to: 24 } : null;
   return {

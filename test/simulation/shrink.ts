@@ -9,7 +9,11 @@ export function ruleOf(violation: string): string {
 /** Leaves out of a failing history whatever it fails without: as long as the same rule is broken. */
 export async function shrink(scenario: Scenario, rule: string): Promise<Scenario> {
   let shortest = scenario;
-  for (let size = Math.ceil(shortest.happenings.length / 2); size >= 1; size = size === 1 ? 0 : Math.ceil(size / 2))
+  for (
+    let size = Math.ceil(shortest.happenings.length / 2);
+    size >= 1;
+    size = size === 1 ? 0 : Math.ceil(size / 2)
+  )
     for (let from = 0; from < shortest.happenings.length; ) {
       const happenings = shortest.happenings.filter((_, index) => index < from || index >= from + size);
       if (await breaks({ ...shortest, happenings }, rule)) shortest = { ...shortest, happenings };
