@@ -273,7 +273,7 @@ class History {
     },
     closeDatabase: () => this.#disk.memory.disconnect(),
     deleteDatabase: () => {
-      for (const upload of this.monitor.uploads.values()) upload.isExcused = true;
+      this.monitor.forgetAll();
       this.#disk.memory.erase();
     },
     breakStart: ({ forMs }) => {
@@ -480,7 +480,7 @@ class History {
 
   #waitingFor(reason: string): UploadRecord[] {
     return [...this.#disk.memory.uploads.values()].filter(
-      (record) => record.state === "waiting" && record.reason === reason,
+      (record) => record.owner === "" && record.state === "waiting" && record.reason === reason,
     );
   }
 

@@ -82,6 +82,12 @@ export class Monitor {
     this.violations.push(detail ? `${rule}: ${detail}` : rule);
   }
 
+  /** The app has deleted the database: what was in it need not arrive, and may begin anew if its page still asks for it. */
+  forgetAll(): void {
+    for (const upload of this.uploads.values()) upload.isExcused = true;
+    this.#confirmed.clear();
+  }
+
   // Requests of workers.
 
   requestStarts(request: SimRequest): void {
@@ -167,8 +173,8 @@ export class Monitor {
       if (!upload) continue;
       if (state === "failed" && !upload.isExcused && !upload.isEnding)
         this.violate("an upload has failed though nothing is hopeless", `${key}: ${error?.code}`);
-      // An upload that S3 has dropped begins anew, and so does its progress.
-      if (state === "queued") upload.uploadedBytes = 0;
+      // An upload that S3 has dropped begins anew, and so does its progress; one that was canceled has none any more.
+      if (state === "queued" || state === "canceled") upload.uploadedBytes = 0;
       if (uploadedBytes < upload.uploadedBytes)
         this.violate("progress goes back", `${key}: ${uploadedBytes} after ${upload.uploadedBytes}`);
       upload.uploadedBytes = Math.max(upload.uploadedBytes, uploadedBytes);
