@@ -34,7 +34,7 @@ const schema = v.object({
     v.object({ strategy: v.literal("bySize") }),
     v.object({ strategy: v.literal("adaptive"), seconds: v.optional(whole(1, 3_600)) }),
   ]),
-  retry: v.object({ baseMs: wait, maxMs: wait, maxServerAttempts: whole(1) }),
+  retry: v.object({ baseMs: wait, maxMs: wait }),
   stallTimeoutMs: wait,
 });
 

@@ -45,6 +45,8 @@ const MESSAGES: Readonly<Record<UploadErrorCode, string>> = {
     "The storage's answer is not what it should be. Check that the bucket's CORS rules expose the ETag header.",
   SERVER_RESPONSE_INVALID:
     "The upload server's answer is not what it should be. Check the endpoint's URL and the server's version.",
+  REQUEST_TOO_LARGE:
+    "Something in front of the upload server refuses requests of this size. Raise its limit (a body parser such as express.json() must come after the upload handler). It will be retried.",
   RATE_LIMITED: "The upload server takes no more at the moment. The upload goes on when its turn comes.",
   SERVER_ERROR: "The upload server or the storage has a problem at the moment. It is tried again.",
   SLOW_DOWN: "The storage asks for fewer requests at the moment. It is tried again, with fewer at once.",

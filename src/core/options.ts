@@ -64,20 +64,15 @@ export type PartSizing =
   | { readonly strategy: "bySize" }
   | { readonly strategy: "adaptive"; readonly seconds?: number };
 
+/** When to try again what may pass: the network's faults, overload, outages. There is no limit of tries. */
 export interface RetryPolicy {
-  /** Longest wait before the first retry, in milliseconds. */
+  /** Longest wait before the first retry, in milliseconds. @default 1000 */
   readonly baseMs: number;
-  /** Longest wait at all, in milliseconds. */
+  /** Longest wait between two tries, in milliseconds; a visit or the network's return end it at once. @default 900000 */
   readonly maxMs: number;
-  /** Tries in a row at which a fault of the server (not of the network) counts as final. */
-  readonly maxServerAttempts: number;
 }
 
-export const RETRY_POLICY = {
-  baseMs: 1_000,
-  maxMs: 60_000,
-  maxServerAttempts: 8,
-} as const satisfies RetryPolicy;
+export const RETRY_POLICY = { baseMs: 1_000, maxMs: 900_000 } as const satisfies RetryPolicy;
 
 /** How the engine works. */
 export interface EngineOptions {
@@ -93,7 +88,7 @@ export interface EngineOptions {
   readonly multipartThresholdBytes: number;
   /** How files are cut where `add` does not say. @default { strategy: "bySize" } */
   readonly partSize: PartSizing;
-  /** When to try again, and when to give up. */
+  /** When to try again. */
   readonly retry: RetryPolicy;
   /** A part that moves no byte for this long is tried again, in milliseconds; the more bytes it has the more time it gets. @default 60,000 */
   readonly stallTimeoutMs: number;

@@ -1,4 +1,5 @@
-import { StorageFault } from "./storage.ts";
+import type { UploadErrorCode } from "./errors.ts";
+import { type FaultKind, StorageFault } from "./storage.ts";
 
 /** An HTTP answer as far as it matters for going on. */
 export interface AnswerHead {
@@ -8,33 +9,44 @@ export interface AnswerHead {
   readonly retryAfterMs?: number | undefined;
 }
 
-/** `signature`: S3 may take the same request signed anew. */
-export type PutOutcome = { readonly kind: "stored" } | { readonly kind: "signature" } | StorageFault;
+/**
+ * - `stored`: S3 has it.
+ * - `signature`: S3 may accept the same request signed anew.
+ * - `notStored`: S3 has refused it for now, and so does not have it.
+ * - `fault`: it failed, and S3 may have it or not.
+ */
+export type PutOutcome =
+  | { readonly kind: "stored" }
+  | { readonly kind: "signature" }
+  | { readonly kind: "notStored" | "fault"; readonly fault: StorageFault };
 
 /**
- * What S3's answer to a PUT of bytes means.
+ * What the answer to a PUT of bytes means. Only S3's own error codes are believed in what can't be undone: a status alone may
+ * come from whatever stands between, a firewall, a portal, a gateway.
  * Codes: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
  */
 export function classifyPut({ status, s3Code = "", retryAfterMs }: AnswerHead): PutOutcome {
   const details = {
     detail: `${status} ${s3Code}`.trim(),
-    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    ...(retryAfterMs !== undefined && { retryAfterMs }),
   };
+  const fault = (...[kind, code]: [FaultKind, UploadErrorCode]) =>
+    ({ kind: "fault", fault: new StorageFault(kind, code, details) }) as const;
   if (status >= 200 && status < 300) return { kind: "stored" };
   // Expired, of a skewed clock, of rotated credentials, or truly denied: the next signature tells which.
-  if (status === 401 || status === 403 || EXPIRED.has(s3Code)) return { kind: "signature" };
-  // Ceph says NoSuchKey of the upload, too.
-  if (status === 404 && s3Code !== "NoSuchBucket") return new StorageFault("gone", "UPLOAD_GONE", details);
-  if (DAMAGED.has(s3Code)) return new StorageFault("transient", "BAD_DIGEST", details);
+  if (s3Code !== "" && (status === 401 || status === 403 || EXPIRED.has(s3Code))) return { kind: "signature" };
+  // Ceph says NoSuchKey of the upload, too. Whether it is so, the list of its parts tells.
+  if (s3Code === "NoSuchUpload" || s3Code === "NoSuchKey") return fault("transient", "UPLOAD_GONE");
+  if (DAMAGED.has(s3Code)) return fault("transient", "BAD_DIGEST");
   if (status === 429 || status === 503 || THROTTLED.has(s3Code))
-    return new StorageFault("transient", "SLOW_DOWN", details);
-  if (isBusyStatus(status) || BROKEN_OFF.has(s3Code))
-    return new StorageFault("transient", "SERVER_ERROR", details);
-  if (s3Code === "EntityTooLarge") return new StorageFault("permanent", "FILE_TOO_LARGE", details);
-  return new StorageFault("permanent", "FORBIDDEN", details);
+    return { kind: "notStored", fault: new StorageFault("transient", "SLOW_DOWN", details) };
+  if (isOverloadStatus(status) || BROKEN_OFF.has(s3Code)) return fault("transient", "SERVER_ERROR");
+  if (s3Code === "EntityTooLarge") return fault("permanent", "FILE_TOO_LARGE");
+  if (HOPELESS.has(s3Code)) return fault("permanent", "FORBIDDEN");
+  return fault("transient", "STORAGE_RESPONSE_INVALID");
 }
 
-// Temporary credentials have ended.
+/** Temporary credentials have ended. */
 const EXPIRED: ReadonlySet<string> = new Set(["ExpiredToken", "InvalidToken", "TokenRefreshRequired"]);
 const DAMAGED: ReadonlySet<string> = new Set(["BadDigest", "XAmzContentChecksumMismatch"]);
 const THROTTLED: ReadonlySet<string> = new Set([
@@ -44,22 +56,29 @@ const THROTTLED: ReadonlySet<string> = new Set([
   "RequestLimitExceeded",
 ]);
 const BROKEN_OFF: ReadonlySet<string> = new Set(["IncompleteBody", "RequestTimeout", "OperationAborted"]);
+/** What S3 says of requests that no repetition makes right; the bucket or the app's set-up has to change first. */
+const HOPELESS: ReadonlySet<string> = new Set([
+  "InvalidArgument",
+  "InvalidBucketName",
+  "InvalidRequest",
+  "MethodNotAllowed",
+  "NoSuchBucket",
+  "NotImplemented",
+  "PermanentRedirect",
+]);
 
-/** What the app's server says by a status alone, when its body says nothing. */
+/** What the app's server, or whatever stands before it, says by a status alone. None of it is believed to be for good. */
 export function classifyStatus({ status, retryAfterMs }: AnswerHead): StorageFault {
-  const detail = String(status);
-  if (status === 401) return new StorageFault("unauthorized", "UNAUTHORIZED", { detail });
-  if (status === 403) return new StorageFault("permanent", "FORBIDDEN", { detail });
-  if (isBusyStatus(status))
-    return new StorageFault("transient", status === 429 || status === 503 ? "SLOW_DOWN" : "SERVER_ERROR", {
-      detail,
-      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
-    });
-  // Also what a captive portal says, so it is worth some more tries.
-  return new StorageFault("transient", "SERVER_RESPONSE_INVALID", { detail });
+  const details = { detail: String(status), ...(retryAfterMs !== undefined && { retryAfterMs }) };
+  if (status === 401) return new StorageFault("unauthorized", "UNAUTHORIZED", details);
+  if (status === 413) return new StorageFault("transient", "REQUEST_TOO_LARGE", details);
+  if (status === 429 || status === 503) return new StorageFault("transient", "SLOW_DOWN", details);
+  if (isOverloadStatus(status)) return new StorageFault("transient", "SERVER_ERROR", details);
+  // A firewall's 403, a portal's 200, a 404 while the app is being deployed.
+  return new StorageFault("transient", "SERVER_RESPONSE_INVALID", details);
 }
 
-function isBusyStatus(status: number): boolean {
+function isOverloadStatus(status: number): boolean {
   return status === 408 || status === 425 || status === 429 || status >= 500;
 }
 

@@ -1,24 +1,35 @@
-import { toWire, UploadError } from "../../src/core/errors.ts";
+import { toWire, UploadError, type UploadErrorCode } from "../../src/core/errors.ts";
 import { StorageFault } from "../../src/core/storage.ts";
 import { withBytes } from "../files/index.ts";
 import {
   type Completing,
-  isWorthRetrying,
+  isPassing,
   type Queued,
   retryDelayMs,
-  type UploadEvent,
   type Uploading,
+  type UploadEvent,
 } from "../model/index.ts";
 import { type SendContext, sendParts } from "../parts/index.ts";
+import type { Gates } from "./gates.ts";
 import type { LiveUpload } from "./live-upload.ts";
 
 export interface DriveContext extends SendContext {
+  readonly gates: Gates;
   /** Writes what an event makes of the upload, and applies it. */
   readonly apply: (upload: LiveUpload, event: UploadEvent) => Promise<void>;
 }
 
-/** S3 may take back what it had confirmed this often in a worker's life; then something else is wrong with it. */
+/** S3 may take back what it had confirmed this often in a worker's life before the upload waits for better times. */
 const MAX_SETBACKS = 3;
+/** Tokens that the server can't read are another server's of the same app for so many tries; then the upload begins anew. */
+const MAX_TOKEN_REFUSALS = 8;
+
+/** The database's own troubles. The engine deals with them: nothing can be noted, not even that. */
+const OF_THE_DATABASE: ReadonlySet<UploadErrorCode> = new Set([
+  "QUOTA_EXCEEDED",
+  "DATABASE_CLOSED",
+  "DATABASE_UNAVAILABLE",
+]);
 
 /** Moves one upload on, step by step, until it ends, rests, or is taken away. @throws what the database throws */
 export async function driveUpload(upload: LiveUpload, context: DriveContext): Promise<void> {
@@ -26,6 +37,9 @@ export async function driveUpload(upload: LiveUpload, context: DriveContext): Pr
     const { record } = upload;
     try {
       switch (record.state) {
+        case "waiting":
+          await context.apply(upload, { type: "wake" });
+          break;
         case "queued":
           await begin(upload, record, context);
           break;
@@ -39,17 +53,21 @@ export async function driveUpload(upload: LiveUpload, context: DriveContext): Pr
           return;
       }
     } catch (error) {
-      // Nothing can be noted, not even that. Nothing is lost by it either.
-      if (error instanceof UploadError && error.code === "QUOTA_EXCEEDED") throw error;
+      if (isDatabaseError(error)) throw error;
       await context.apply(upload, eventOf(error, upload, context));
     }
+    if (upload.record.state === "waiting") return;
   }
 }
 
-/** Ends what is still open at S3 for an upload that has failed or was canceled. Returns when to try again, if it must. */
+export function isDatabaseError(error: unknown): error is UploadError {
+  return error instanceof UploadError && OF_THE_DATABASE.has(error.code);
+}
+
+/** Ends what is still open at S3 for an upload that was canceled. Returns in how many milliseconds to try again, if it must. */
 export async function settleRemote(upload: LiveUpload, context: DriveContext): Promise<number | undefined> {
   const { record } = upload;
-  if (record.state !== "failed" && record.state !== "canceled") return undefined;
+  if (record.state !== "canceled") return undefined;
   try {
     // A `begin` whose answer was lost: asked again, the server tidies up after it and names what is open now.
     if (record.remote.at === "asked") await askToBegin(upload, record.remote.since, context);
@@ -60,10 +78,10 @@ export async function settleRemote(upload: LiveUpload, context: DriveContext): P
     upload.settleAttempts = 0;
     return undefined;
   } catch (error) {
+    if (isDatabaseError(error)) throw error;
     upload.settleAttempts += 1;
-    const retryable =
-      error instanceof StorageFault && isWorthRetrying(error, upload.settleAttempts, context.retry);
-    if (retryable) return retryAt(upload.settleAttempts, error, context);
+    if (error instanceof StorageFault && (isPassing(error) || error.kind === "unauthorized"))
+      return waitAfter(upload.settleAttempts, error, context);
     // Refused for good: the server's clean-up of old multipart uploads is what is left.
     console.warn("backhaul: an upload that has ended could not be aborted at the storage.", error);
     await context.apply(upload, { type: "aborted" });
@@ -98,7 +116,9 @@ async function askToBegin(
 }
 
 async function send(upload: LiveUpload, record: Uploading, context: DriveContext): Promise<void> {
-  const end = await withBytes(upload, context.database, (bytes) => sendParts(upload, record, bytes, context));
+  const end = await withBytes(upload, context.database, (bytes) =>
+    sendParts(upload, record, bytes, context),
+  );
   if (end.type === "sent") await context.apply(upload, { type: "sent" });
   else if (end.type === "rest") await context.apply(upload, restOf(end.fault, end.until, context));
   // Changes nothing, but reads what is stored, which another version of the worker may have written.
@@ -121,44 +141,46 @@ function eventOf(error: unknown, upload: LiveUpload, context: DriveContext): Upl
   }
   const fault = error instanceof StorageFault ? error : unexpected(error);
   const attempts = upload.record.attempts + 1;
-  if (isWorthRetrying(fault, attempts, context.retry))
-    return restOf(fault, retryAt(attempts, fault, context), context);
-  switch (isTokenRefused(fault) ? "gone" : fault.kind) {
-    case "unauthorized":
-      return { type: "fault", reason: "auth", nextAttemptAt: null, error: wireOf(fault) };
+  const rest = () => {
+    const waitMs = waitAfter(attempts, fault, context);
+    return restOf(fault, context.platform.clock.now() + waitMs, context);
+  };
+  if (isPassing(fault)) return rest();
+  if (fault.code === "TOKEN_EXPIRED") return { type: "gone" };
+  // One server of several may not know the secret yet. What was sent is out of reach if none does, but the file is still here.
+  if (fault.code === "TOKEN_INVALID") return attempts < MAX_TOKEN_REFUSALS ? rest() : { type: "gone" };
+  switch (fault.kind) {
+    case "unauthorized": {
+      const until = context.platform.clock.now() + context.gates.waitMs;
+      return { type: "fault", reason: "auth", nextAttemptAt: until, error: wireOf(fault) };
+    }
     case "gone":
     case "partsMismatch":
       upload.setbacks += 1;
-      if (upload.setbacks <= MAX_SETBACKS)
-        return { type: fault.kind === "partsMismatch" ? "partsMissing" : "gone" };
-      return { type: "fail", error: wireOf(fault) };
+      if (upload.setbacks > MAX_SETBACKS) return rest();
+      return { type: fault.kind === "partsMismatch" ? "partsMissing" : "gone" };
     default:
       return { type: "fail", error: wireOf(fault) };
   }
 }
 
-/** The token is too old, or of a secret that the server no longer has. What was sent is out of reach, but the file is still here. */
-function isTokenRefused({ code }: StorageFault): boolean {
-  return code === "TOKEN_EXPIRED" || code === "TOKEN_INVALID";
-}
-
-/** When to try again, in milliseconds since 1970. */
-function retryAt(attempts: number, fault: StorageFault, { platform, retry }: DriveContext): number {
-  return platform.clock.now() + retryDelayMs(attempts, platform.random(), fault.retryAfterMs, retry);
+/** In how many milliseconds to try again: when the upload may, and the way is open for it. */
+function waitAfter(attempts: number, fault: StorageFault, context: DriveContext): number {
+  const { platform, retry, gates } = context;
+  const own = retryDelayMs(attempts, platform.random(), fault.retryAfterMs, retry);
+  return Math.max(own, gates.waitMs);
 }
 
 function restOf(fault: StorageFault, until: number, { platform }: DriveContext): UploadEvent {
-  const error = wireOf(fault);
-  return fault.kind === "network" && !platform.network.isOnline
-    ? { type: "fault", reason: "offline", nextAttemptAt: null, error }
-    : { type: "fault", reason: "backoff", nextAttemptAt: until, error };
+  const reason = fault.kind === "network" && !platform.network.isOnline ? "offline" : "backoff";
+  return { type: "fault", reason, nextAttemptAt: until, error: wireOf(fault) };
 }
 
 function wireOf(fault: StorageFault) {
   return { code: fault.code, detail: fault.detail ?? "" };
 }
 
-/** The fault of a bug, or of a database that failed: it is retried for a while, since nothing of the upload is lost. */
+/** The fault of a bug: it is retried, since nothing of the upload is lost. */
 function unexpected(error: unknown): StorageFault {
   console.error("backhaul:", error);
   return new StorageFault("transient", "INTERNAL", { detail: String(error), cause: error });

@@ -14,13 +14,16 @@ import {
 import type { SendingUpload } from "../parts/index.ts";
 import type { Clock } from "../platform/index.ts";
 
+type LiveClock = Pick<Clock, "now" | "elapsed">;
+
 /** One upload in this life of the worker: its record, its parts, its bytes, and who is working on it. */
 export class LiveUpload implements SendingUpload, FileHolder {
-  record: UploadRecord;
   ledger: PartLedger;
   bytes: Blob | undefined;
   /** Settles when whoever drives the upload has let go of it; undefined while nobody does. */
   driving: Promise<void> | undefined;
+  /** An event of the supervisor's is being written: nothing else is to be decided on the record as it is. */
+  isBeingWritten = false;
   /** Times that S3 took back what it had confirmed: the open upload, or parts of it. */
   setbacks = 0;
   /** Tries to send parts that have failed in this worker's life. */
@@ -29,16 +32,43 @@ export class LiveUpload implements SendingUpload, FileHolder {
   lane: Lane = "worker";
   /** Faults in a row in aborting what an ended upload has left open. */
   settleAttempts = 0;
-  readonly #clock: Pick<Clock, "now">;
+  readonly #clock: LiveClock;
   readonly #events = new Emitter<{ confirmedElsewhere: undefined }>();
+  #record: UploadRecord;
+  #dueAt = 0;
   #halt = new AbortController();
   #progress: Progress;
 
-  constructor(record: UploadRecord, clock: Pick<Clock, "now">, parts: readonly PartRecord[] = []) {
+  constructor(record: UploadRecord, clock: LiveClock, parts: readonly PartRecord[] = []) {
+    this.#clock = clock;
+    this.#record = record;
     this.record = record;
     this.ledger = new PartLedger(record.plan, parts);
-    this.#clock = clock;
     this.#progress = startProgress(this.ledger.doneBytes, clock.now());
+  }
+
+  get record(): UploadRecord {
+    return this.#record;
+  }
+
+  set record(record: UploadRecord) {
+    this.#record = record;
+    if (record.state !== "waiting" || record.nextAttemptAt === null) return;
+    // By a clock that nobody sets. The device's may have been set since the wait began, but no wait gets longer by that.
+    const planned = Math.max(0, record.nextAttemptAt - record.updatedAt);
+    const left = record.nextAttemptAt - this.#clock.now();
+    this.#dueAt = this.#clock.elapsed() + Math.min(Math.max(0, left), planned);
+  }
+
+  /** When its wait is over, by `clock.elapsed()`; Infinity where no clock ends it. */
+  get dueAt(): number {
+    if (this.#record.state !== "waiting" || this.#record.nextAttemptAt === null) return Number.POSITIVE_INFINITY;
+    return this.#dueAt;
+  }
+
+  /** What it waits for may have come: it is tried at once. */
+  makeDue(): void {
+    this.#dueAt = this.#clock.elapsed();
   }
 
   get bytesPerSecond(): number | null {
@@ -46,12 +76,12 @@ export class LiveUpload implements SendingUpload, FileHolder {
   }
 
   get id(): string {
-    return this.record.id;
+    return this.#record.id;
   }
 
   /** The app wants the browser to carry it, and it does: the worker only records what the browser has done. */
   get isLeftToBrowser(): boolean {
-    const { laneOption, state } = this.record;
+    const { laneOption, state } = this.#record;
     return laneOption === "browser" && state === "uploading" && this.lane === "browser";
   }
 
@@ -67,7 +97,7 @@ export class LiveUpload implements SendingUpload, FileHolder {
   /** Makes it ready for a new driver, or for parts whose rows were changed as a whole. */
   restart(parts?: readonly PartRecord[]): void {
     if (this.#halt.signal.aborted) this.#halt = new AbortController();
-    if (parts) this.ledger = new PartLedger(this.record.plan, parts);
+    if (parts) this.ledger = new PartLedger(this.#record.plan, parts);
     this.#progress = startProgress(this.ledger.doneBytes, this.#clock.now());
   }
 

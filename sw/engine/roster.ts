@@ -1,7 +1,7 @@
 import { Emitter } from "../../src/core/emitter.ts";
 import type { TraceStep } from "../../src/core/trace.ts";
 import type { UploadDatabase } from "../database/index.ts";
-import { isFinal, type UploadEvent, type UploadRecord } from "../model/index.ts";
+import { type Effect, isFinal, owesAbort, type UploadEvent, type UploadRecord } from "../model/index.ts";
 import type { Clock } from "../platform/index.ts";
 import { LiveUpload } from "./live-upload.ts";
 import type { Publisher } from "./publisher.ts";
@@ -9,7 +9,7 @@ import type { Publisher } from "./publisher.ts";
 export interface RosterOptions {
   readonly database: UploadDatabase;
   readonly publisher: Publisher;
-  readonly clock: Pick<Clock, "now">;
+  readonly clock: Pick<Clock, "now" | "elapsed">;
   readonly trace: (step: TraceStep) => void;
 }
 
@@ -28,6 +28,9 @@ export class Roster {
   readonly #uploads = new Map<string, LiveUpload>();
   readonly #events = new Emitter<RosterEvents>();
   readonly on = this.#events.on.bind(this.#events);
+  /** Uploads with something left to do, be it after a retry. What has ended for good costs nothing any more. */
+  readonly #unfinished = new Set<LiveUpload>();
+  #unreadableIds: ReadonlySet<string> = new Set();
   #owner = "";
 
   constructor(options: RosterOptions) {
@@ -38,27 +41,34 @@ export class Roster {
   async load(): Promise<void> {
     const { database, clock } = this.#options;
     this.#serve(await database.owner());
-    const { records } = await database.all();
+    const { records, unreadableIds } = await database.all();
+    this.#unreadableIds = new Set(unreadableIds);
     const isNew = new Set<string>();
     // All of them at once: while this waits for something, an event may be written and applied that is not in them.
     for (const record of records) {
       const known = this.#uploads.get(record.id);
-      if (known) known.record = record;
+      if (known) this.#put(known, record);
       else isNew.add(record.id);
     }
+    const parts = await database.allParts();
     for (const record of records) {
-      const parts = isFinal(record) ? [] : await database.parts(record.id);
+      const own = isFinal(record) && record.state !== "failed" ? [] : (parts.get(record.id) ?? []);
       const known = this.#uploads.get(record.id);
-      if (known) known.restart(parts);
-      else if (isNew.has(record.id)) this.#uploads.set(record.id, new LiveUpload(record, clock, parts));
+      if (known) known.restart(own);
+      else if (isNew.has(record.id)) this.#put(new LiveUpload(record, clock, own), record);
     }
+  }
+
+  /** Whether there is a stored upload of this id, be it one that only another version of this library can read. */
+  isStored(id: string): boolean {
+    return this.#uploads.has(id) || this.#unreadableIds.has(id);
   }
 
   /** Accepts uploads that were just stored. */
   added(records: readonly UploadRecord[]): void {
     const { clock, publisher } = this.#options;
     for (const record of records) {
-      this.#uploads.set(record.id, new LiveUpload(record, clock));
+      this.#put(new LiveUpload(record, clock), record);
       publisher.touch(record.id);
     }
     this.#events.emit("changed", undefined);
@@ -79,6 +89,11 @@ export class Roster {
   /** Uploads of the user who is signed in. */
   own(): LiveUpload[] {
     return [...this.#uploads.values()].filter((upload) => this.isOwn(upload));
+  }
+
+  /** Unfinished uploads of the user who is signed in: those to be driven, those that wait, those that owe S3 an abort. */
+  unfinished(): LiveUpload[] {
+    return [...this.#unfinished].filter((upload) => this.isOwn(upload));
   }
 
   isOwn(upload: LiveUpload): boolean {
@@ -104,27 +119,57 @@ export class Roster {
   }
 
   /** Writes what this event makes of the upload, and applies it here. */
-  async apply(upload: LiveUpload, event: UploadEvent): Promise<void> {
-    const { database, trace } = this.#options;
+  apply(upload: LiveUpload, event: UploadEvent): Promise<void> {
+    return this.applyAll([upload], () => event);
+  }
+
+  /** Writes what an event makes of each of these uploads, all in one transaction, and applies it here. */
+  async applyAll(
+    uploads: readonly LiveUpload[],
+    eventOf: (upload: LiveUpload) => UploadEvent,
+  ): Promise<void> {
+    if (uploads.length === 0) return;
+    const { database } = this.#options;
+    const applied = await database.apply(uploads.map((upload) => ({ id: upload.id, event: eventOf(upload) })));
+    const withoutBytes: string[] = [];
+    let isToBeDriven = false;
+    for (const [index, upload] of uploads.entries()) {
+      const { record, effects } = applied[index] ?? { record: undefined, effects: [] };
+      this.#accept(upload, record, effects);
+      if (record && (effects.includes("deleteParts") || effects.includes("doubtParts")))
+        upload.restart(isFinal(record) ? [] : await database.parts(upload.id));
+      if (!this.isOwn(upload)) upload.halt();
+      if (effects.includes("deleteBytes")) {
+        upload.bytes = undefined;
+        withoutBytes.push(upload.id);
+      }
+      if (!record || isFinal(record)) this.#events.emit("ended", upload.id);
+      isToBeDriven ||= effects.includes("drive");
+    }
+    if (isToBeDriven) this.#events.emit("changed", undefined);
+    // Nothing waits for this: what is left by a death is an orphan, which the next worker deletes.
+    if (withoutBytes.length > 0) database.deleteBytes(withoutBytes).catch(() => {});
+  }
+
+  #accept(upload: LiveUpload, record: UploadRecord | undefined, effects: readonly Effect[]): void {
     const { id } = upload;
     const { state: from } = upload.record;
-    const [applied] = await database.apply([{ id, event }]);
     this.touch(upload);
-    const { record, effects } = applied ?? { record: undefined, effects: [] };
     if (record && record.state !== from)
-      trace({ type: "state", id, from, to: record.state, code: codeOf(record) });
-    if (record) upload.record = record;
-    else this.#uploads.delete(id);
-    if (effects.includes("halt") || !record) upload.halt();
-    if (record && (effects.includes("deleteParts") || effects.includes("doubtParts")))
-      upload.restart(isFinal(record) ? [] : await database.parts(id));
-    if (!this.isOwn(upload)) upload.halt();
-    if (effects.includes("deleteBytes")) {
-      upload.bytes = undefined;
-      await database.deleteBytes([id]);
+      this.#options.trace({ type: "state", id, from, to: record.state, code: codeOf(record) });
+    if (record) this.#put(upload, record);
+    else {
+      this.#uploads.delete(id);
+      this.#unfinished.delete(upload);
     }
-    if (!record || isFinal(record)) this.#events.emit("ended", id);
-    if (effects.includes("drive")) this.#events.emit("changed", undefined);
+    if (effects.includes("halt") || !record) upload.halt();
+  }
+
+  #put(upload: LiveUpload, record: UploadRecord): void {
+    upload.record = record;
+    this.#uploads.set(record.id, upload);
+    if (isFinal(record) && !owesAbort(record)) this.#unfinished.delete(upload);
+    else this.#unfinished.add(upload);
   }
 
   #serve(owner: string): void {

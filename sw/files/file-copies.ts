@@ -100,7 +100,7 @@ export class FileCopies<Upload extends FileHolder> {
     for (const id of await database.bytesIds()) {
       if (this.#coming.has(id)) continue;
       const upload = find(id);
-      if (!upload || !needsBytes(upload.record)) await database.deleteBytes([id]);
+      if (!isStored(id) || (upload && !needsBytes(upload.record))) orphans.push(id);
     }
   }
 

@@ -1,5 +1,6 @@
 /** What is true of uploads without any outside world: records, their transitions, turns, retries, progress. Pure functions. */
 
+export { Breaker } from "./breaker.ts";
 export { Concurrency, type TimedPart } from "./concurrency.ts";
 export {
   type ConditionsCheck,
@@ -24,7 +25,7 @@ export {
   type Uploading,
   type UploadRecord,
 } from "./record.ts";
-export { isWorthRetrying, putTimeoutMs, retryDelayMs } from "./retry.ts";
+export { isPassing, putTimeoutMs, retryDelayMs } from "./retry.ts";
 export { compareTurns } from "./schedule.ts";
 export { snapshotOf } from "./snapshot.ts";
 export { type Effect, transition, type UploadEvent } from "./transition.ts";

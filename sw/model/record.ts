@@ -85,7 +85,10 @@ export interface Waiting extends UploadCommon {
   readonly remote: Remote;
 }
 
-/** Final unless the user retries. What is open at S3 is aborted, by the next worker if this one dies. */
+/**
+ * Final unless the user retries, which goes on where it stopped: what is open at S3 stays so until the user cancels or removes
+ * the upload, or its token ends.
+ */
 export interface Failed extends UploadCommon {
   readonly state: "failed";
   readonly error: UploadErrorWire;
@@ -113,9 +116,9 @@ export function isActive(record: UploadRecord): record is Queued | Uploading | C
   return record.state === "queued" || record.state === "uploading" || record.state === "completing";
 }
 
-/** It ended, and something is still to be tidied away at S3. */
-export function owesAbort(record: UploadRecord): record is Failed | Canceled {
-  return (record.state === "failed" || record.state === "canceled") && record.remote.at !== "none";
+/** The user has ended it, and something is still to be tidied away at S3. */
+export function owesAbort(record: UploadRecord): record is Canceled {
+  return record.state === "canceled" && record.remote.at !== "none";
 }
 
 export function isFinal(record: UploadRecord): record is Failed | Canceled | Done {

@@ -2,11 +2,12 @@ import { RETRY_POLICY, type RetryPolicy } from "../../src/core/options.ts";
 import type { StorageFault } from "../../src/core/storage.ts";
 
 /**
- * How long to wait before trying again: exponential with full jitter
- * (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/), unless the server said how long.
+ * How long to wait before trying again: exponential with jitter, so that clients which failed together don't come back together
+ * (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/, "equal jitter"), unless the server said how
+ * long; then that, and a little more.
  *
- * @param attempts Faults in a row, this one included.
- * @param random From 0 up to, not including, 1.
+ * @param attempts faults in a row, this one included
+ * @param random from 0 up to, not including, 1
  */
 export function retryDelayMs(
   attempts: number,
@@ -14,23 +15,14 @@ export function retryDelayMs(
   retryAfterMs?: number,
   policy: RetryPolicy = RETRY_POLICY,
 ): number {
-  if (retryAfterMs !== undefined) return retryAfterMs;
-  const ceiling = Math.min(policy.maxMs, policy.baseMs * 2 ** Math.min(attempts - 1, 30));
-  // A floor, so that a jitter near 0 doesn't hammer a server that is down.
-  return Math.round(policy.baseMs / 4 + random * (ceiling - policy.baseMs / 4));
+  if (retryAfterMs !== undefined) return Math.round(retryAfterMs * (1 + random / 10));
+  const ceiling = Math.min(policy.maxMs, policy.baseMs * 2 ** Math.min(Math.max(attempts, 1) - 1, 30));
+  return Math.round((ceiling * (1 + random)) / 2);
 }
 
-/**
- * Whether to try again after this fault, the `attempts`-th in a row. The network's faults have no limit: trains have
- * tunnels. Nor has waiting for one's turn.
- */
-export function isWorthRetrying(
-  fault: StorageFault,
-  attempts: number,
-  policy: RetryPolicy = RETRY_POLICY,
-): boolean {
-  if (fault.kind === "network" || fault.code === "RATE_LIMITED") return true;
-  return fault.kind === "transient" && attempts < policy.maxServerAttempts;
+/** Whether the same request may succeed later, for as long as the upload's token lives. */
+export function isPassing({ kind }: Pick<StorageFault, "kind">): boolean {
+  return kind === "network" || kind === "transient";
 }
 
 /** Slowest link that is waited for rather than taken for stalled, in bytes per second over one upload's parts. */
@@ -47,6 +39,8 @@ const SLOWER_BY = 10;
  */
 export function putTimeoutMs(bytes: number, stallTimeoutMs: number, partSpeed: number | null): number {
   const slowest = bytes / SLOWEST_BYTES_PER_SECOND;
-  const likely = partSpeed === null ? slowest : Math.min(slowest, (bytes / partSpeed) * SLOWER_BY);
+  // An empty part has no speed, and says nothing about the next one.
+  const likely =
+    partSpeed !== null && partSpeed > 0 ? Math.min(slowest, (bytes / partSpeed) * SLOWER_BY) : slowest;
   return stallTimeoutMs + likely * 1_000;
 }

@@ -109,10 +109,7 @@ function step(record: UploadRecord, event: UploadEvent, now: number): Transition
     case "fail":
       if (record.state === "done" || record.state === "failed" || record.state === "canceled")
         return unchanged;
-      return [
-        { ...common(record), state: "failed", error: event.error, remote: record.remote },
-        ["halt", "drive"],
-      ];
+      return [{ ...common(record), state: "failed", error: event.error, remote: record.remote }, ["halt"]];
 
     case "stored":
       return record.state === "done" || record.durability === event.durability
@@ -185,6 +182,7 @@ function completed(record: UploadRecord, object: StoredObject): Transition {
     // Asked to pause, cancel or wait after S3 had been told to complete: it is too late, and the truth is "done".
     case "paused":
     case "waiting":
+    case "failed":
     case "canceled":
       return [
         { ...common(record), state: "done", object },
@@ -208,6 +206,8 @@ function gone(record: UploadRecord): Transition {
       if (record.remote.at === "none") return [record, []];
       return [{ ...record, remote: { at: "none" } }, ["deleteParts"]];
     case "failed":
+      if (record.remote.at === "none") return [record, []];
+      return [{ ...record, remote: { at: "none" } }, ["deleteParts"]];
     case "canceled":
       return aborted(record);
     default:
@@ -251,15 +251,8 @@ function remove(record: UploadRecord): Transition {
 }
 
 function aborted(record: UploadRecord): Transition {
-  if (!("remote" in record) || record.remote.at === "none") return [record, []];
-  switch (record.state) {
-    case "failed":
-      return [{ ...record, remote: { at: "none" } }, ["deleteParts"]];
-    case "canceled":
-      return [{ ...record, remote: { at: "none" } }, record.removed ? ["deleteRecord"] : []];
-    default:
-      return [record, []];
-  }
+  if (record.state !== "canceled" || record.remote.at === "none") return [record, []];
+  return [{ ...record, remote: { at: "none" } }, record.removed ? ["deleteRecord"] : []];
 }
 
 /** Back to work: at the parts if the upload is open at S3, else at its beginning. */

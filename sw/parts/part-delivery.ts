@@ -15,7 +15,8 @@ export type Delivery =
   | { readonly type: "storedOddly"; readonly receipt: PartReceipt }
   /** S3 refuses this signature. */
   | { readonly type: "refused"; readonly detail: string }
-  | { readonly type: "fault"; readonly fault: StorageFault }
+  /** `mayBeStored`: S3 may have the part all the same. */
+  | { readonly type: "fault"; readonly fault: StorageFault; readonly mayBeStored: boolean }
   /** The signal has broken it off, somewhere on its way. */
   | { readonly type: "brokenOff" }
   /** Nothing was sent: the upload is not being sent any more. */
@@ -74,7 +75,7 @@ export class PartDelivery {
       if (!(error instanceof StorageFault)) throw error;
       // An expired signature looks like a network fault where the engine's 403 has no CORS headers.
       this.#signatures.drop(partNumber);
-      return { type: "fault", fault: error };
+      return { type: "fault", fault: error, mayBeStored: true };
     }
   }
 
@@ -103,17 +104,18 @@ export class PartDelivery {
 
   #judge(answer: PutAnswer, partNumber: number, checksum: Checksum | null): Delivery {
     const outcome = classifyPut(answer);
-    if (outcome instanceof StorageFault) {
-      this.#signatures.drop(partNumber);
-      if (outcome.code === "BAD_DIGEST" && checksum) this.#damaged.set(partNumber, checksum);
-      return { type: "fault", fault: outcome };
+    if (outcome.kind === "fault" || outcome.kind === "notStored") {
+      const { fault, kind } = outcome;
+      if (fault.kind === "permanent") this.#signatures.drop(partNumber);
+      if (fault.code === "BAD_DIGEST" && checksum) this.#damaged.set(partNumber, checksum);
+      return { type: "fault", fault, mayBeStored: kind === "fault" };
     }
     if (outcome.kind === "signature") {
       this.#signatures.drop(partNumber);
       return { type: "refused", detail: `${answer.status} ${answer.s3Code ?? ""}`.trim() };
     }
     const { etag } = answer;
-    if (etag === null) return { type: "fault", fault: etagHidden() };
+    if (etag === null) return { type: "fault", fault: etagHidden(), mayBeStored: true };
     const isOdd = this.#options.algorithm.kind === "md5" && checksum !== null && etag !== hexOf(checksum);
     return { type: isOdd ? "storedOddly" : "stored", receipt: { partNumber, etag, checksum } };
   }

@@ -1,11 +1,17 @@
 import type { ChecksumKind } from "../../src/core/checksum.ts";
-import { UploadError } from "../../src/core/errors.ts";
+import { UploadError, type UploadErrorCode } from "../../src/core/errors.ts";
 import type { RetryPolicy } from "../../src/core/options.ts";
 import { partBytes } from "../../src/core/part-plan.ts";
 import { type PartReceipt, StorageFault, type UploadStorage } from "../../src/core/storage.ts";
 import type { TraceStep } from "../../src/core/trace.ts";
 import type { UploadDatabase } from "../database/index.ts";
-import { isWorthRetrying, retryDelayMs, type Uploading, type UploadRecord } from "../model/index.ts";
+import {
+  type Breaker,
+  isPassing,
+  retryDelayMs,
+  type Uploading,
+  type UploadRecord,
+} from "../model/index.ts";
 import { type Platform, sleep } from "../platform/index.ts";
 import { type ChecksumAlgorithm, hexOf } from "./checksums.ts";
 import { listParts } from "./list-parts.ts";
@@ -20,15 +26,22 @@ export interface SendContext {
   readonly database: UploadDatabase;
   readonly storage: UploadStorage;
   readonly pace: PartPace<UploadRecord>;
+  /** S3, as all uploads find it. */
+  readonly s3: Breaker;
   readonly retry: RetryPolicy;
   /** Milliseconds after which a part that does not move is tried again. */
   readonly stallTimeoutMs: number;
   /** Undefined if this worker does not have the algorithm. */
   readonly algorithmOf: (kind: ChecksumKind) => ChecksumAlgorithm | undefined;
+  /** S3 is there again. */
+  readonly onOpened: () => void;
   /** S3 confirmed these parts. */
   readonly onProgress: (id: string, partNumbers: readonly number[]) => void;
   readonly trace: (step: TraceStep) => void;
 }
+
+/** Faults that say nothing about S3 as a whole. */
+const OF_ONE_PART: ReadonlySet<UploadErrorCode> = new Set(["BAD_DIGEST", "UPLOAD_GONE"]);
 
 /** How the sending ended, other than by an error. */
 export type SendEnd =
@@ -77,8 +90,6 @@ class PartSender {
   readonly #odd = new Map<number, PartReceipt>();
   #failure: { readonly error: unknown } | undefined;
   #isLookingUp = false;
-  /** After a fault nothing new is sent until its retry is due, or a success shows that the way is open. */
-  #restUntil = 0;
   #lastFault: StorageFault | undefined;
 
   constructor(
@@ -125,7 +136,8 @@ class PartSender {
     if (this.#failure) throw this.#failure.error;
     if (ledger.isComplete && (await this.#verify())) return { type: "sent" };
     if (ledger.isComplete || this.#signal.aborted || !this.#lastFault) return { type: "unfinished" };
-    const until = this.#isResting ? this.#restUntil : (ledger.nextDoubtAt ?? this.#now());
+    const gateMs = this.#context.s3.waitMs(this.#context.platform.clock.elapsed());
+    const until = gateMs > 0 ? this.#now() + gateMs : (ledger.nextDoubtAt ?? this.#now());
     return { type: "rest", until, fault: this.#lastFault };
   }
 
@@ -133,8 +145,9 @@ class PartSender {
     return this.#context.platform.clock.now();
   }
 
+  /** After a fault nothing new is sent, by no upload, until its retry is due or a success shows that the way is open. */
   get #isResting(): boolean {
-    return this.#now() < this.#restUntil;
+    return !this.#context.s3.isPassable(this.#context.platform.clock.elapsed());
   }
 
   /** Starts to look up the parts in doubt whose time has come; all in one go, beside the sending. */
@@ -157,7 +170,10 @@ class PartSender {
     const partNumber =
       this.#failure || this.#signal.aborted || this.#isResting ? undefined : this.#upload.ledger.startNext();
     if (partNumber === undefined) slot.release();
-    else this.#watch(this.#sendPart(partNumber, slot).finally(() => slot.release()));
+    else {
+      this.#context.s3.enter(this.#context.platform.clock.elapsed());
+      this.#watch(this.#sendPart(partNumber, slot).finally(() => slot.release()));
+    }
   }
 
   #watch(task: Promise<void>): void {
@@ -196,18 +212,26 @@ class PartSender {
       if (delivery.type === "stored" || (isOdd && this.#upload.etagsAreOpaque)) {
         const bytes = partBytes(ledger.plan, partNumber);
         const endedAt = platform.clock.elapsed();
+        if (this.#context.s3.succeeded()) this.#context.onOpened();
         pace.arrived({ bytes, startedAt, endedAt, wasFull: slot.isFull });
         this.#context.trace({ type: "partSent", id, partNumber, bytes, ms: endedAt - startedAt });
         await this.#recordStored([delivery.receipt]);
-      } else this.#afterTry(partNumber, delivery);
+      } else this.#afterTry(partNumber, delivery, startedAt);
     } catch (error) {
+      this.#context.s3.leave();
       if (ledger.flyingParts.has(partNumber)) ledger.giveBack(partNumber);
       throw error;
     }
   }
 
-  #afterTry(partNumber: number, delivery: Exclude<Delivery, { type: "stored" }>): void {
+  #afterTry(
+    partNumber: number,
+    delivery: Exclude<Delivery, { type: "stored" }>,
+    startedAt: number,
+  ): void {
     const { ledger } = this.#upload;
+    // Only a fault says something about S3 itself.
+    if (delivery.type !== "fault") this.#context.s3.leave();
     switch (delivery.type) {
       case "unclaimed":
         ledger.giveBack(partNumber);
@@ -221,7 +245,7 @@ class PartSender {
         this.#afterRefusal(partNumber, delivery.detail);
         break;
       case "fault":
-        this.#afterFault(partNumber, delivery.fault);
+        this.#afterFault(partNumber, delivery, startedAt);
         break;
       case "storedOddly":
         this.#afterOddReceipt(delivery.receipt);
@@ -231,9 +255,13 @@ class PartSender {
     }
   }
 
-  #afterFault(partNumber: number, given: StorageFault): void {
+  #afterFault(
+    partNumber: number,
+    { fault: given, mayBeStored }: Extract<Delivery, { type: "fault" }>,
+    startedAt: number,
+  ): void {
     const { ledger } = this.#upload;
-    const { pace, platform, retry } = this.#context;
+    const { pace, platform, retry, s3 } = this.#context;
     const attempts = ledger.attemptsOf(partNumber) + 1;
     // Between two tries the app's server was asked what S3 has, and has answered.
     const isUnreachable =
@@ -242,10 +270,21 @@ class PartSender {
       ? new StorageFault("network", "STORAGE_UNREACHABLE", { cause: given })
       : given;
     pace.failed(fault);
-    const until = this.#now() + retryDelayMs(attempts, platform.random(), fault.retryAfterMs, retry);
-    this.#doubt(partNumber, until, fault);
-    if (!isWorthRetrying(fault, attempts, retry)) throw fault;
-    this.#restAfter(fault, until);
+    if (!isPassing(fault)) {
+      s3.leave();
+      this.#doubt(partNumber, this.#now(), fault);
+      throw fault;
+    }
+    const now = platform.clock.elapsed();
+    // These are this part's own troubles, and no other's.
+    if (OF_ONE_PART.has(fault.code)) s3.leave();
+    else s3.failed(now, startedAt, platform.random(), fault.retryAfterMs);
+    const ownMs = retryDelayMs(attempts, platform.random(), fault.retryAfterMs, retry);
+    const waitMs = OF_ONE_PART.has(fault.code) ? ownMs : Math.min(ownMs, s3.waitMs(now));
+    this.#doubt(partNumber, this.#now() + waitMs, fault);
+    // What S3 has refused it does not have, so there is nothing to look up.
+    if (!mayBeStored) ledger.giveBack(partNumber);
+    this.#lastFault = fault;
   }
 
   #afterRefusal(partNumber: number, detail: string): void {
@@ -254,15 +293,21 @@ class PartSender {
     const fault = new StorageFault("permanent", "FORBIDDEN", { detail });
     this.#doubt(partNumber, this.#now(), fault);
     if (refusals > MAX_REFUSALS) throw fault;
+    // Nothing of it was stored.
+    this.#upload.ledger.giveBack(partNumber);
   }
 
   #afterOddReceipt(receipt: PartReceipt): void {
     const { ledger } = this.#upload;
+    const { platform, retry } = this.#context;
     const { partNumber, etag } = receipt;
     this.#odd.set(partNumber, receipt);
     const fault = new StorageFault("transient", "BAD_DIGEST", { detail: `its ETag is ${etag}` });
-    this.#doubt(partNumber, this.#now(), fault);
-    if (!isWorthRetrying(fault, ledger.attemptsOf(partNumber), this.#context.retry)) throw fault;
+    const attempts = ledger.attemptsOf(partNumber);
+    // The first look-up needs no wait; a part that stays odd must not be sent in a loop.
+    const waitMs = attempts === 0 ? 0 : retryDelayMs(attempts, platform.random(), undefined, retry);
+    this.#doubt(partNumber, this.#now() + waitMs, fault);
+    this.#lastFault = fault;
   }
 
   #doubt(partNumber: number, until: number, { code, detail = "" }: StorageFault): void {
@@ -271,11 +316,6 @@ class PartSender {
     const attempts = ledger.attemptsOf(partNumber);
     this.#upload.partFailed();
     this.#context.trace({ type: "partFailed", id, partNumber, attempts, code, detail });
-  }
-
-  #restAfter(fault: StorageFault, until: number): void {
-    this.#restUntil = until;
-    this.#lastFault = fault;
   }
 
   /** Asks S3 which of these parts it has. Parts that it doesn't have are pending again. */
@@ -294,12 +334,11 @@ class PartSender {
       trace({ type: "lookedUp", id, asked: partNumbers.length, found: partNumbers.length - missing.size });
       await database.unclaimParts(id, token, [...missing]);
     } catch (error) {
-      const attempts = this.#record.attempts + 1;
-      if (!(error instanceof StorageFault) || !isWorthRetrying(error, attempts, retry)) throw error;
-      // Others may still be on their way; the look-up is repeated with those that are in doubt by then.
-      const until = this.#now() + retryDelayMs(attempts, platform.random(), error.retryAfterMs, retry);
-      for (const partNumber of missing) ledger.doubt(partNumber, until);
-      this.#restAfter(error, until);
+      if (!(error instanceof StorageFault) || !isPassing(error)) throw error;
+      // Parts on their way may as well arrive; the look-up is repeated with those that are in doubt by then.
+      const waitMs = retryDelayMs(this.#record.attempts + 1, platform.random(), error.retryAfterMs, retry);
+      for (const partNumber of missing) ledger.doubt(partNumber, this.#now() + waitMs);
+      this.#lastFault = error;
       return;
     }
     for (const partNumber of missing) ledger.giveBack(partNumber);
@@ -347,7 +386,6 @@ class PartSender {
       this.#delivery.arrived(receipt.partNumber);
       this.#refusals.delete(receipt.partNumber);
     }
-    this.#restUntil = 0;
     await this.#context.database.partsDone(this.#upload.id, this.#record.remote.token, receipts);
     this.#context.onProgress(
       this.#upload.id,

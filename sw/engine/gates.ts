@@ -1,0 +1,93 @@
+import type { RetryPolicy } from "../../src/core/options.ts";
+import { StorageFault, type UploadStorage } from "../../src/core/storage.ts";
+import { Breaker, isPassing } from "../model/index.ts";
+import type { Platform } from "../platform/index.ts";
+
+/** What all uploads share of the outside: while one gate is shut, a single request now and then finds out whether it opens. */
+export class Gates {
+  /** The app's server. */
+  readonly server: Breaker;
+  /** S3, as far as parts are sent to it. */
+  readonly s3: Breaker;
+  /** The user's sign-in. */
+  readonly auth: Breaker;
+  readonly #platform: Pick<Platform, "clock" | "random">;
+
+  constructor(platform: Pick<Platform, "clock" | "random">, policy: RetryPolicy) {
+    this.#platform = platform;
+    this.server = new Breaker(policy);
+    this.s3 = new Breaker(policy);
+    this.auth = new Breaker({ baseMs: FIRST_SIGN_IN_MS, maxMs: LAST_SIGN_IN_MS });
+  }
+
+  get #all(): readonly Breaker[] {
+    return [this.server, this.s3, this.auth];
+  }
+
+  /** Milliseconds until an upload may be tried; 0 if now. */
+  get waitMs(): number {
+    const now = this.#platform.clock.elapsed();
+    return Math.max(...this.#all.map((gate) => gate.waitMs(now)));
+  }
+
+  /** One of them is shut, so that uploads are tried one at a time. */
+  get areShut(): boolean {
+    return this.#all.some(({ isOpen }) => isOpen);
+  }
+
+  get isSignedOut(): boolean {
+    return this.auth.isOpen;
+  }
+
+  /** Something has changed outside: one upload may find out at once. */
+  probeNow(): void {
+    const now = this.#platform.clock.elapsed();
+    for (const gate of this.#all) if (gate.isOpen) gate.probeNow(now);
+  }
+
+  /** A worker that has just started doesn't know how things stand, so one upload finds out for all. */
+  startShut(): void {
+    this.server.probeNow(this.#platform.clock.elapsed());
+  }
+
+  failed(gate: Breaker, startedAt: number, { retryAfterMs }: Pick<StorageFault, "retryAfterMs">): void {
+    gate.failed(this.#platform.clock.elapsed(), startedAt, this.#platform.random(), retryAfterMs);
+  }
+
+  /**
+   * A storage whose calls tell the gates how they end.
+   *
+   * @param onOpened called when a gate that was shut has opened
+   */
+  guard(storage: UploadStorage, onOpened: () => void): UploadStorage {
+    const watch = async <T>(call: Promise<T>): Promise<T> => {
+      const startedAt = this.#platform.clock.elapsed();
+      try {
+        const answer = await call;
+        if (this.server.succeeded() || this.auth.succeeded()) onOpened();
+        return answer;
+      } catch (error) {
+        if (error instanceof StorageFault) this.#heard(error, startedAt, onOpened);
+        throw error;
+      }
+    };
+    return {
+      begin: (intent) => watch(storage.begin(intent)),
+      sign: (token, parts) => watch(storage.sign(token, parts)),
+      uploadedParts: (token, after) => watch(storage.uploadedParts(token, after)),
+      complete: (token, parts) => watch(storage.complete(token, parts)),
+      abort: (token) => watch(storage.abort(token)),
+    };
+  }
+
+  #heard(fault: StorageFault, startedAt: number, onOpened: () => void): void {
+    if (fault.kind === "unauthorized") this.failed(this.auth, startedAt, fault);
+    else if (isPassing(fault)) this.failed(this.server, startedAt, fault);
+    // The server has understood the request, whatever it thinks of this upload.
+    else if (this.server.succeeded()) onOpened();
+  }
+}
+
+/** A user who has to sign in does so by a page, which tells; these are for apps whose pages don't. */
+const FIRST_SIGN_IN_MS = 60_000;
+const LAST_SIGN_IN_MS = 900_000;
