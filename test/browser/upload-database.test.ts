@@ -1,75 +1,23 @@
-import { appendFile, mkdtemp, rm } from "node:fs/promises";
-import { createServer } from "node:http";
-import { tmpdir } from "node:os";
+import { appendFile } from "node:fs/promises";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import type { BrowserContext, JSHandle, Page } from "playwright";
-import { build } from "vite";
+import type { JSHandle, Page } from "playwright";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { UploadDatabase } from "../../sw/database/upload-database.ts";
 import { uploadDatabaseSuite } from "../conformance/upload-database.ts";
-import { openProfile } from "../support/chromium.ts";
 import { writeRandomFile } from "../support/random-file.ts";
-
-declare const runCase: (name: string) => Promise<void>;
-declare const openIdbDatabase: (name: string) => Promise<UploadDatabase>;
-declare const beginPut: (
-  database: UploadDatabase,
-  id: string,
-  source: Blob,
-  signal?: AbortSignal,
-) => Promise<{ readonly result: Promise<unknown> }>;
-declare const sha256Of: (blob: Blob) => Promise<string>;
+import { type DatabasePages, openDatabasePages } from "./database-pages.ts";
 
 const MIB = 1024 * 1024;
 
-let context: BrowserContext;
-let folder: string;
-let suite: string;
+let pages: DatabasePages;
 let page: Page;
-let origin: string;
-const server = createServer((_request, response) =>
-  response.setHeader("content-type", "text/html").end("<!doctype html>"),
-);
 
 beforeAll(async () => {
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  if (address === null || typeof address === "string") throw new Error("the server has no port");
-  origin = `http://127.0.0.1:${address.port}`;
-  folder = await mkdtemp(join(tmpdir(), "backhaul-database-"));
-  // On disk: in memory, as in a private window, a "copy" of a file is a mere reference to it.
-  context = await openProfile(join(folder, "profile"));
-  suite = await bundleSuite();
-  page = await openPage();
+  pages = await openDatabasePages();
+  page = await pages.open();
 });
 
-afterAll(async () => {
-  await context?.close();
-  server.close();
-  await rm(folder, { recursive: true, force: true });
-});
-
-async function openPage(): Promise<Page> {
-  const opened = await context.newPage();
-  await opened.goto(origin);
-  await opened.addScriptTag({ content: suite });
-  return opened;
-}
-
-async function bundleSuite(): Promise<string> {
-  const entry = fileURLToPath(new URL("app/database-suite.ts", import.meta.url));
-  const result = await build({
-    configFile: false,
-    logLevel: "warn",
-    resolve: { conditions: ["backhaul-source", "module", "browser", "production"] },
-    build: { write: false, target: "es2022", lib: { entry, formats: ["iife"], name: "suite" } },
-  });
-  const [output] = Array.isArray(result) ? result : [];
-  const [chunk] = output?.output ?? [];
-  if (chunk?.type !== "chunk") throw new Error("nothing was built");
-  return chunk.code;
-}
+afterAll(() => pages?.close());
 
 describe("the database in IndexedDB", () => {
   uploadDatabaseSuite(
@@ -83,7 +31,7 @@ describe("copies of large files in IndexedDB", () => {
   let path: string;
 
   beforeAll(async () => {
-    path = join(folder, "large");
+    path = join(pages.folder, "large");
     await writeRandomFile(path, SIZE);
   });
 
@@ -192,7 +140,7 @@ describe("copies of large files in IndexedDB", () => {
   });
 
   test("a copy that a death has broken off is never read, and the next one takes its place", async () => {
-    const dying = await openPage();
+    const dying = await pages.open();
     await dying.evaluate(
       async (file) => {
         await beginPut(await openIdbDatabase("death"), "a", file);
@@ -242,7 +190,7 @@ describe("a connection that the browser closes", () => {
       const closed = new Promise<void>((resolve) => database.onClosed(resolve));
       Object.assign(globalThis, { database, untilClosed: closed });
     });
-    await session.send("Storage.clearDataForOrigin", { origin, storageTypes: "indexeddb" });
+    await session.send("Storage.clearDataForOrigin", { origin: pages.origin, storageTypes: "indexeddb" });
     const codes = await page.evaluate(async () => {
       const { database, untilClosed } = globalThis as unknown as {
         database: UploadDatabase;
