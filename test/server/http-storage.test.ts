@@ -1,15 +1,16 @@
 import { afterAll, beforeAll, describe, vi } from "vitest";
 import { httpStorage } from "../../sw/storage/http-storage.ts";
 import { type StorageBed, uploadStorageSuite } from "../conformance/upload-storage.ts";
-import { startS3 } from "./s3-engine.ts";
+import { type S3Engine, startS3 } from "./s3-engine.ts";
 import { startUploadServer, type UploadServer } from "./upload-server.ts";
 
 describe("the storage behind an app's server", () => {
   let bed: StorageBed;
+  let engine: S3Engine;
   let server: UploadServer;
 
   beforeAll(async () => {
-    const engine = await startS3();
+    engine = await startS3();
     server = await startUploadServer(engine);
     vi.stubGlobal("self", { location: new URL(server.url) });
     bed = { engine, storage: httpStorage({ endpoint: server.url }) };
@@ -17,7 +18,7 @@ describe("the storage behind an app's server", () => {
 
   afterAll(async () => {
     await server.close();
-    await bed.engine.close();
+    await engine.close();
     vi.unstubAllGlobals();
   });
 
