@@ -41,7 +41,7 @@ test.each([
 ])("WebKit's %s in a private window means that no copy can be kept", (name, message) => {
   expect(copyError(new DOMException(message, name))).toMatchObject({
     code: "QUOTA_EXCEEDED",
-    detail: "This window keeps no files, as private ones don't.",
+    detail: "no Blobs can be stored here",
   });
 });
 
