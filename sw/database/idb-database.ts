@@ -134,7 +134,9 @@ type PartStore = IDBPObjectStore<BackhaulSchema, StoreNames<BackhaulSchema>[], "
 /** Those of them that are stored and can be read. */
 async function recordsFound(tx: WriteTransaction, ids: readonly string[]): Promise<UploadRecord[]> {
   const uploads = tx.objectStore("uploads");
-  const rows = await Promise.all(ids.map((id) => uploads.get(id)));
+  // In Chromium to read all rows at once takes about a third of the time that one request for each takes.
+  const isMost = ids.length > 50 && ids.length * 3 > (await uploads.count());
+  const rows = isMost ? await uploads.getAll() : await Promise.all(ids.map((id) => uploads.get(id)));
   return rows.filter((row) => isUploadRecord(row));
 }
 
