@@ -162,6 +162,31 @@ describe("copies of large files in IndexedDB", () => {
     expect(outcome).toEqual({ ids: ["a"], isBroken: true, whole: "whole", left: [] });
   });
 
+  test("a copy that lacks a piece is not given back", async () => {
+    const isMissing = await page.evaluate(
+      async (file) => {
+        const database = await openIdbDatabase("lacking");
+        await database.putBytes("a", file.slice(0, 20 * 1024 * 1024));
+        const opening = indexedDB.open("lacking");
+        await new Promise((resolve) => {
+          opening.onsuccess = resolve;
+        });
+        const tx = opening.result.transaction("chunks", "readwrite");
+        const keys = tx.objectStore("chunks").getAllKeys();
+        keys.onsuccess = () => tx.objectStore("chunks").delete(keys.result[1] as IDBValidKey);
+        await new Promise((resolve) => {
+          tx.oncomplete = resolve;
+        });
+        opening.result.close();
+        const kept = await database.bytes("a");
+        database.close();
+        return kept === undefined;
+      },
+      await pick(page),
+    );
+    expect(isMissing).toBe(true);
+  });
+
   test("a file that changes on disk while it is copied is refused, and leaves nothing of itself", async () => {
     const outcome = await page.evaluateHandle(
       async (file) => {
