@@ -29,7 +29,7 @@ export function copyError(error: unknown): unknown {
     case "UnknownError":
     case "DataCloneError":
       return /blob/i.test(error.message)
-        ? new UploadError("QUOTA_EXCEEDED", "This window keeps no files, as private ones don't.", {
+        ? new UploadError("QUOTA_EXCEEDED", "no Blobs can be stored here", {
             cause: error,
           })
         : error;

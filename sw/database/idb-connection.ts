@@ -19,11 +19,9 @@ export async function openConnection(name: string): Promise<IdbConnection> {
   try {
     const database = await openDB<BackhaulSchema>(name, DATABASE_VERSION, {
       upgrade(database, oldVersion, _newVersion, tx) {
+        tx.done.catch(() => {});
         // A step that fails must not leave rows of two versions side by side under the new number.
-        migrate(database, oldVersion, tx as never).catch((error: unknown) => {
-          console.warn("backhaul: the database could not be converted, and stays as it was.", error);
-          tx.abort();
-        });
+        migrate(database, oldVersion, tx as never).catch(() => abort(tx));
       },
     });
     return new IdbConnection(database);
@@ -73,13 +71,9 @@ export class IdbConnection {
         await tx.done;
         return result;
       } catch (error) {
-        tx.done.catch(() => {});
         // Requests of a transaction whose commit fails reject with an AbortError; the transaction knows the reason.
         const reason = tx.error ?? error;
-        // Where the browser has aborted it already, this throws.
-        try {
-          tx.abort();
-        } catch {}
+        abort(tx);
         throw explain(reason);
       }
     } catch (error) {
@@ -113,7 +107,10 @@ export class IdbConnection {
 
   #begin(stores: readonly Store[], mode: IDBTransactionMode) {
     this.#state.assertOpen();
-    return this.#database.transaction([...stores], mode);
+    const tx = this.#database.transaction([...stores], mode);
+    // Who reads waits for the requests alone, and this promise rejects beside them.
+    tx.done.catch(() => {});
+    return tx;
   }
 
   #failure(error: unknown): unknown {
@@ -128,4 +125,11 @@ export class IdbConnection {
     this.#database.close();
     this.#state.lose();
   }
+}
+
+/** Where the browser has ended the transaction already, there is nothing left to abort. */
+function abort(tx: { abort(): void }): void {
+  try {
+    tx.abort();
+  } catch {}
 }

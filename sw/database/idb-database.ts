@@ -17,6 +17,14 @@ const ROWS = ["uploads", "parts"] as const;
 export async function openIdbDatabase(name: string, clock: { now(): number }): Promise<UploadDatabase> {
   const connection = await openConnection(name);
 
+  const setting = (key: Setting): Promise<unknown> =>
+    connection.read(["settings"], (tx) => tx.objectStore("settings").get(key));
+
+  const setSetting = (key: Setting, value: string | number): Promise<void> =>
+    connection.writeRows(["settings"], async (tx) => {
+      await tx.objectStore("settings").put(value, key);
+    });
+
   /** On condition that the upload is still the one open at S3 under `token`. */
   function writeIfOpen(
     id: string,
@@ -30,27 +38,16 @@ export async function openIdbDatabase(name: string, clock: { now(): number }): P
   }
 
   return {
-    owner: () =>
-      connection.read(["settings"], async (tx) => {
-        const owner: unknown = await tx.objectStore("settings").get("owner");
-        return typeof owner === "string" ? owner : "";
-      }),
-
-    setOwner: (owner) =>
-      connection.writeRows(["settings"], async (tx) => {
-        await tx.objectStore("settings").put(owner, "owner");
-      }),
-
-    partSpeed: () =>
-      connection.read(["settings"], async (tx) => {
-        const speed: unknown = await tx.objectStore("settings").get("partSpeed");
-        return typeof speed === "number" && speed > 0 ? speed : null;
-      }),
-
-    setPartSpeed: (bytesPerSecond) =>
-      connection.writeRows(["settings"], async (tx) => {
-        await tx.objectStore("settings").put(bytesPerSecond, "partSpeed");
-      }),
+    async owner() {
+      const owner = await setting("owner");
+      return typeof owner === "string" ? owner : "";
+    },
+    setOwner: (owner) => setSetting("owner", owner),
+    async partSpeed() {
+      const speed = await setting("partSpeed");
+      return typeof speed === "number" && speed > 0 ? speed : null;
+    },
+    setPartSpeed: (bytesPerSecond) => setSetting("partSpeed", bytesPerSecond),
 
     all: () =>
       connection.read(["uploads"], async (tx) => {
@@ -131,12 +128,15 @@ export async function openIdbDatabase(name: string, clock: { now(): number }): P
   };
 }
 
+type Setting = BackhaulSchema["settings"]["key"];
 type PartStore = IDBPObjectStore<BackhaulSchema, StoreNames<BackhaulSchema>[], "parts", "readwrite">;
 
 /** Those of them that are stored and can be read. */
 async function recordsFound(tx: WriteTransaction, ids: readonly string[]): Promise<UploadRecord[]> {
   const uploads = tx.objectStore("uploads");
-  const rows = await Promise.all(ids.map((id) => uploads.get(id)));
+  // In Chromium to read all rows at once takes about a third of the time that one request for each takes.
+  const isMost = ids.length > 50 && ids.length * 3 > (await uploads.count());
+  const rows = isMost ? await uploads.getAll() : await Promise.all(ids.map((id) => uploads.get(id)));
   return rows.filter((row) => isUploadRecord(row));
 }
 

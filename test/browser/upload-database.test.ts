@@ -1,51 +1,23 @@
-import { createServer } from "node:http";
-import { fileURLToPath } from "node:url";
-import type { Browser, Page } from "playwright";
-import { build } from "vite";
+import { appendFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { JSHandle, Page } from "playwright";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { UploadDatabase } from "../../sw/database/upload-database.ts";
 import { uploadDatabaseSuite } from "../conformance/upload-database.ts";
-import { launchChromium } from "../support/chromium.ts";
+import { writeRandomFile } from "../support/random-file.ts";
+import { type DatabasePages, openDatabasePages } from "./database-pages.ts";
 
-declare const runCase: (name: string) => Promise<void>;
-declare const openIdbDatabase: (name: string) => Promise<UploadDatabase>;
+const MIB = 1024 * 1024;
 
-let browser: Browser;
+let pages: DatabasePages;
 let page: Page;
-let origin: string;
-const server = createServer((_request, response) =>
-  response.setHeader("content-type", "text/html").end("<!doctype html>"),
-);
 
 beforeAll(async () => {
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  if (address === null || typeof address === "string") throw new Error("the server has no port");
-  origin = `http://127.0.0.1:${address.port}`;
-  browser = await launchChromium();
-  page = await browser.newPage();
-  await page.goto(origin);
-  await page.addScriptTag({ content: await bundleSuite() });
+  pages = await openDatabasePages();
+  page = await pages.open();
 });
 
-afterAll(async () => {
-  await browser?.close();
-  server.close();
-});
-
-async function bundleSuite(): Promise<string> {
-  const entry = fileURLToPath(new URL("app/database-suite.ts", import.meta.url));
-  const result = await build({
-    configFile: false,
-    logLevel: "warn",
-    resolve: { conditions: ["backhaul-source", "module", "browser", "production"] },
-    build: { write: false, target: "es2022", lib: { entry, formats: ["iife"], name: "suite" } },
-  });
-  const [output] = Array.isArray(result) ? result : [];
-  const [chunk] = output?.output ?? [];
-  if (chunk?.type !== "chunk") throw new Error("nothing was built");
-  return chunk.code;
-}
+afterAll(() => pages?.close());
 
 describe("the database in IndexedDB", () => {
   uploadDatabaseSuite(
@@ -55,106 +27,128 @@ describe("the database in IndexedDB", () => {
 });
 
 describe("copies of large files in IndexedDB", () => {
-  test("a copy that is being made holds up neither small writes nor the deletion of another copy", async () => {
-    const order = await page.evaluate(async () => {
-      const database = await openIdbDatabase("turns");
-      await database.putBytes("small", new Blob(["small"]));
-      const settled: string[] = [];
-      const bytes = crypto.getRandomValues(new Uint8Array(65_536));
-      const large = new File(Array(1_024).fill(bytes), "large");
-      const note = (name: string) => () => settled.push(name);
-      const putting = database.putBytes("large", large).then(note("large"));
-      // Until its first piece is there.
-      while (!(await database.bytesIds()).includes("large"));
-      const others = [
-        database.deleteBytes(["small"]).then(note("deletion")),
-        database.putBytes("other", new Blob(["other"])).then(note("other")),
-        database.setOwner("ada").then(note("owner")),
-      ];
-      const isHidden = (await database.bytes("large")) === undefined;
-      await Promise.all([putting, ...others]);
-      const kept = (await database.bytes("large")) as Blob;
-      const digests = await Promise.all(
-        [kept, large].map(async (blob) => crypto.subtle.digest("SHA-256", await blob.arrayBuffer())),
-      );
-      database.close();
-      return {
-        last: settled.at(-1),
-        count: settled.length,
-        isHidden,
-        size: kept.size,
-        digests: digests.map((digest) => new Uint8Array(digest).join()),
-      };
+  const SIZE = 256 * MIB;
+  let path: string;
+
+  beforeAll(async () => {
+    path = join(pages.folder, "large");
+    await writeRandomFile(path, SIZE);
+  });
+
+  /** A file on disk, as users pick them: of those that pages make Chromium can hold only so many. */
+  async function pick(into: Page): Promise<JSHandle<File>> {
+    const input = await into.evaluateHandle(() => {
+      const picker = Object.assign(document.createElement("input"), { type: "file" });
+      return document.body.appendChild(picker);
     });
-    expect(order).toMatchObject({ last: "large", count: 4, isHidden: true, size: 64 * 1024 * 1024 });
-    expect(order.digests[0]).toBe(order.digests[1]);
+    await input.setInputFiles(path);
+    return input.evaluateHandle((picker) => picker.files?.[0] as File);
+  }
+
+  test("a large file is given back byte for byte", async () => {
+    const digests = await page.evaluate(
+      async (file) => {
+        const database = await openIdbDatabase("equal");
+        const large = file.slice(0, 64 * 1024 * 1024 + 1);
+        await database.putBytes("a", large);
+        const kept = (await database.bytes("a")) as Blob;
+        database.close();
+        return [await sha256Of(large), await sha256Of(kept)];
+      },
+      await pick(page),
+    );
+    expect(digests[1]).toBe(digests[0]);
+  });
+
+  test("a copy that is being made holds up neither small writes nor the deletion of another copy", async () => {
+    const outcome = await page.evaluate(
+      async (file) => {
+        const database = await openIdbDatabase("turns");
+        await database.putBytes("small", new Blob(["small"]));
+        const settled: string[] = [];
+        const note = (name: string) => () => settled.push(name);
+        const { result } = await beginPut(database, "large", file);
+        const large = result.then(note("large"));
+        const others = [
+          database.deleteBytes(["small"]).then(note("deletion")),
+          database.putBytes("other", new Blob(["other"])).then(note("other")),
+          database.setOwner("ada").then(note("owner")),
+        ];
+        const isHidden = (await database.bytes("large")) === undefined;
+        await Promise.all([large, ...others]);
+        const kept = (await database.bytes("large")) as Blob;
+        database.close();
+        return { last: settled.at(-1), count: settled.length, isHidden, size: kept.size };
+      },
+      await pick(page),
+    );
+    expect(outcome).toEqual({ last: "large", count: 4, isHidden: true, size: SIZE });
   });
 
   test("a copy can be called off between its pieces, and leaves nothing of itself", async () => {
-    const outcome = await page.evaluate(async () => {
-      const database = await openIdbDatabase("called off");
-      await database.putBytes("a", new Blob(["before"]));
-      const controller = new AbortController();
-      const large = new Blob(Array(1_024).fill(new Uint8Array(65_536)));
-      const putting = database.putBytes("a", large, controller.signal).catch((error) => error);
-      const again = database.putBytes("b", large, controller.signal).catch((error) => error);
-      while (!(await database.bytesIds()).includes("b"));
-      controller.abort("enough");
-      const reasons = [await putting, await again];
-      const kept = await ((await database.bytes("a")) as Blob).text();
-      const ids = await database.bytesIds();
-      database.close();
-      return { reasons, kept, ids };
-    });
-    expect(outcome).toEqual({ reasons: ["enough", "enough"], kept: "before", ids: ["a"] });
+    const outcome = await page.evaluate(
+      async (file) => {
+        const database = await openIdbDatabase("called off");
+        await database.putBytes("a", new Blob(["before"]));
+        const controller = new AbortController();
+        const { result: first } = await beginPut(database, "b", file, controller.signal);
+        const second = database.putBytes("a", file, controller.signal).catch((error) => error);
+        controller.abort("enough");
+        const results = [await first, await second];
+        const kept = await ((await database.bytes("a")) as Blob).text();
+        const ids = await database.bytesIds();
+        database.close();
+        return { results, kept, ids };
+      },
+      await pick(page),
+    );
+    expect(outcome).toEqual({ results: ["enough", "enough"], kept: "before", ids: ["a"] });
   });
 
   test("a copy whose upload ends meanwhile is given up, and leaves nothing of itself", async () => {
-    const outcome = await page.evaluate(async () => {
-      const database = await openIdbDatabase("ended");
-      const large = new Blob(Array(1_024).fill(new Uint8Array(65_536)));
-      const putting = database.putBytes("a", large).catch((error) => error.code);
-      while (!(await database.bytesIds()).includes("a"));
-      await database.deleteBytes(["a"]);
-      const code = await putting;
-      const ids = await database.bytesIds();
-      database.close();
-      return { code, ids };
-    });
+    const outcome = await page.evaluate(
+      async (file) => {
+        const database = await openIdbDatabase("ended");
+        const { result } = await beginPut(database, "a", file);
+        await database.deleteBytes(["a"]);
+        const { code } = (await result) as { code: string };
+        const ids = await database.bytesIds();
+        database.close();
+        return { code, ids };
+      },
+      await pick(page),
+    );
     expect(outcome).toEqual({ code: "CANCELED", ids: [] });
   });
 
   test("of two copies for one upload, by two workers, the one begun last is kept, whole", async () => {
-    const outcome = await page.evaluate(async () => {
-      const [first, second] = [await openIdbDatabase("twice"), await openIdbDatabase("twice")];
-      const sizes = [80 * 1024 * 1024, 40 * 1024 * 1024];
-      const [ones, twos] = sizes.map((size, index) => {
-        return new Blob(Array(size / 65_536).fill(new Uint8Array(65_536).fill(index + 1)));
-      }) as [Blob, Blob];
-      const putting = first.putBytes("a", ones).catch((error) => error.code);
-      while (!(await second.bytesIds()).includes("a"));
-      await second.putBytes("a", twos);
-      const code = await putting;
-      const kept = new Uint8Array(await ((await second.bytes("a")) as Blob).arrayBuffer());
-      first.close();
-      second.close();
-      return { code, size: kept.length, isWhole: kept.every((byte) => byte === 2) };
-    });
-    expect(outcome).toEqual({ code: "CANCELED", size: 40 * 1024 * 1024, isWhole: true });
+    const outcome = await page.evaluate(
+      async (file) => {
+        const [first, second] = [await openIdbDatabase("twice"), await openIdbDatabase("twice")];
+        const { result } = await beginPut(first, "a", file);
+        const other = file.slice(100 * 1024 * 1024, 140 * 1024 * 1024);
+        await second.putBytes("a", other);
+        const { code } = (await result) as { code: string };
+        const kept = (await first.bytes("a")) as Blob;
+        first.close();
+        second.close();
+        return { code, isSame: (await sha256Of(kept)) === (await sha256Of(other)) };
+      },
+      await pick(page),
+    );
+    expect(outcome).toEqual({ code: "CANCELED", isSame: true });
   });
 
   test("a copy that a death has broken off is never read, and the next one takes its place", async () => {
-    const dying = await browser.newContext().then((context) => context.newPage());
-    await dying.goto(origin);
-    await dying.addScriptTag({ content: await bundleSuite() });
-    await dying.evaluate(async () => {
-      const database = await openIdbDatabase("death");
-      void database.putBytes("a", new Blob(Array(16_384).fill(new Uint8Array(65_536))));
-      while (!(await database.bytesIds()).includes("a"));
-    });
-    await dying.reload();
-    await dying.addScriptTag({ content: await bundleSuite() });
-    const outcome = await dying.evaluate(async () => {
+    const dying = await pages.open();
+    await dying.evaluate(
+      async (file) => {
+        await beginPut(await openIdbDatabase("death"), "a", file);
+      },
+      await pick(dying),
+    );
+    await dying.close();
+    const outcome = await page.evaluate(async () => {
       const database = await openIdbDatabase("death");
       const ids = await database.bytesIds();
       const broken = await database.bytes("a");
@@ -165,8 +159,51 @@ describe("copies of large files in IndexedDB", () => {
       database.close();
       return { ids, isBroken: broken === undefined, whole, left };
     });
-    await dying.context().close();
     expect(outcome).toEqual({ ids: ["a"], isBroken: true, whole: "whole", left: [] });
+  });
+
+  test("a copy that lacks a piece is not given back", async () => {
+    const isMissing = await page.evaluate(
+      async (file) => {
+        const database = await openIdbDatabase("lacking");
+        await database.putBytes("a", file.slice(0, 20 * 1024 * 1024));
+        const opening = indexedDB.open("lacking");
+        await new Promise((resolve) => {
+          opening.onsuccess = resolve;
+        });
+        const tx = opening.result.transaction("chunks", "readwrite");
+        const keys = tx.objectStore("chunks").getAllKeys();
+        keys.onsuccess = () => tx.objectStore("chunks").delete(keys.result[1] as IDBValidKey);
+        await new Promise((resolve) => {
+          tx.oncomplete = resolve;
+        });
+        opening.result.close();
+        const kept = await database.bytes("a");
+        database.close();
+        return kept === undefined;
+      },
+      await pick(page),
+    );
+    expect(isMissing).toBe(true);
+  });
+
+  test("a file that changes on disk while it is copied is refused, and leaves nothing of itself", async () => {
+    const outcome = await page.evaluateHandle(
+      async (file) => {
+        const database = await openIdbDatabase("changed");
+        const { result } = await beginPut(database, "a", file);
+        return { database, result };
+      },
+      await pick(page),
+    );
+    await appendFile(path, "more");
+    const { code, ids } = await outcome.evaluate(async ({ database, result }) => {
+      const { code } = (await result) as { code: string };
+      const ids = await database.bytesIds();
+      database.close();
+      return { code, ids };
+    });
+    expect({ code, ids }).toEqual({ code: "FILE_CHANGED", ids: [] });
   });
 });
 
@@ -176,15 +213,15 @@ describe("a connection that the browser closes", () => {
     await page.evaluate(async () => {
       const database = await openIdbDatabase("closed");
       const closed = new Promise<void>((resolve) => database.onClosed(resolve));
-      Object.assign(globalThis, { database, closed });
+      Object.assign(globalThis, { database, untilClosed: closed });
     });
-    await session.send("Storage.clearDataForOrigin", { origin, storageTypes: "indexeddb" });
+    await session.send("Storage.clearDataForOrigin", { origin: pages.origin, storageTypes: "indexeddb" });
     const codes = await page.evaluate(async () => {
-      const { database, closed } = globalThis as unknown as {
+      const { database, untilClosed } = globalThis as unknown as {
         database: UploadDatabase;
-        closed: Promise<void>;
+        untilClosed: Promise<void>;
       };
-      await closed;
+      await untilClosed;
       const calls = [database.all(), database.setOwner("eve"), database.putBytes("a", new Blob(["a"]))];
       return Promise.all(calls.map((call) => call.then(() => "done").catch((error) => error.code)));
     });

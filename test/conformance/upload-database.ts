@@ -109,6 +109,22 @@ export function uploadDatabaseSuite(defineTest: DefineTest, makeBed: () => Promi
     assert.deepInclude(records[0], { key: "other.jpg", remote: { at: "open", token: "t" } });
   });
 
+  test("applies an event to each of hundreds of uploads, of some hundreds more", async (database) => {
+    const ids = await uploading(database, 300);
+    const [paused, ...named] = ids.slice(100);
+    await database.apply([{ id: paused as string, event: { type: "pause", reason: "browser" } }]);
+    const events = [unknownId, ...named].map((id) => ({ id, event: { type: "cancel" } as const }));
+    const results = await database.apply(events);
+    assert.deepEqual(
+      results.map(({ record }) => record?.id),
+      [undefined, ...named],
+    );
+    const states = Object.values(await statesOf(database));
+    assert.strictEqual(states.filter((state) => state === "canceled").length, 199);
+    assert.strictEqual(states.filter((state) => state === "uploading").length, 100);
+    assert.strictEqual(states.filter((state) => state === "paused").length, 1);
+  });
+
   test("notes when a record was changed, and changes none for an event that means nothing", async (database, bed) => {
     const a = queued();
     await database.add([a]);

@@ -54,7 +54,8 @@ export async function startS3(
   });
 }
 
-async function openBucket(
+/** A bucket of the test's own in an S3 that is there already. */
+export async function openBucket(
   endpoint: string,
   credentials: { accessKeyId: string; secretAccessKey: string },
   minPartBytes: number,
