@@ -13,25 +13,42 @@ export interface EventsContext {
   readonly name: ScopedName;
 }
 
-/** What each of the worker's events means. Must be called while the worker's script first runs, or the browser fires none. */
-export function listenToEvents({ platform, api, lifecycle, engine, name }: EventsContext): void {
+/**
+ * What each of the worker's events means. Must be called while the worker's script first runs, or the browser fires none.
+ *
+ * @returns what every event does in the end: it starts what can be started, and settles when there is nothing left to do
+ */
+export function listenToEvents({
+  platform,
+  api,
+  lifecycle,
+  engine,
+  name,
+}: EventsContext): () => Promise<void> {
   let isBusy = () => false;
   keepAlive(platform, () => isBusy());
 
-  /** Whatever woke this worker: starts what can be done, and settles when there is nothing left to do. */
   async function work(): Promise<void> {
     const { supervisor } = await engine();
     isBusy = () => supervisor.isBusy;
-    supervisor.nudge();
+    supervisor.startDueWork();
     await supervisor.idle();
   }
 
-  const onMessage = createMessageHandler(api, async ({ fetchId, ranges, isImmediate }, clientId) => {
-    const { handedOver, fetches, isPageHoldingHandOver } = await engine();
-    await handedOver.rangesInDoubt(ranges);
-    await fetches.follow(fetchId);
-    // Another page, or the same after a reload, may have asked for it back before it was there.
-    if (!isImmediate && (await isPageHoldingHandOver(clientId))) await fetches.takeBack();
+  /** Something may have changed outside. */
+  async function visit(): Promise<void> {
+    (await engine()).supervisor.tryEverything();
+  }
+
+  const onMessage = createMessageHandler(api, {
+    visit,
+    async handedOver({ fetchId, ranges, isImmediate }, clientId) {
+      const { handedOver, fetches, isPageHoldingHandOver } = await engine();
+      await handedOver.rangesInDoubt(ranges);
+      await fetches.follow(fetchId);
+      // Another page, or the same after a reload, may have asked for it back before it was there.
+      if (!isImmediate && (await isPageHoldingHandOver(clientId))) await fetches.takeBack();
+    },
   });
   platform.on("message", (event) => {
     const answered = onMessage(event);
@@ -41,13 +58,20 @@ export function listenToEvents({ platform, api, lifecycle, engine, name }: Event
   });
   platform.on("activate", (event) => lifecycle.hold(event, work()));
   // A change of the network is no event to hold by; an answered "stay" or a page's own "wake" will hold.
-  platform.network.onChange(() => void work().catch(() => {}));
+  platform.network.onChange(
+    () =>
+      void visit()
+        .then(work)
+        .catch(() => {}),
+  );
   platform.on("sync", (event) => {
     if (event.tag !== name) return;
-    lifecycle.holdSync(event, work(), async () => {
-      if ((await platform.clients.windows()).length === 0) return "retry";
+    lifecycle.holdSync(event, visit().then(work), async () => {
+      if (!(await engine()).supervisor.wantsWakeUp) return true;
+      if ((await platform.clients.windows()).length === 0) return false;
+      // A page asks for the next one: its promise outlives what the browser's own repetition would.
       await tellPages(platform, { backhaul: PROTOCOL_VERSION, type: "syncUsed" });
-      return "used";
+      return true;
     });
   });
 
@@ -66,4 +90,5 @@ export function listenToEvents({ platform, api, lifecycle, engine, name }: Event
     };
     event.waitUntil(pause());
   });
+  return work;
 }

@@ -4,15 +4,26 @@ import type { ScopedName } from "../src/protocol/protocol.ts";
 import type { UploadDatabase } from "./database/index.ts";
 import { type Engine, startEngine } from "./engine/index.ts";
 import { listenToEvents } from "./events.ts";
-import { createWorkerApi, Lifecycle } from "./pages/index.ts";
+import { AuthRequest, createWorkerApi, Lifecycle } from "./pages/index.ts";
 import type { Platform } from "./platform/index.ts";
 import type { WorkerOptions } from "./worker-options.ts";
 
 /** A storage as `serveUploads` accepts it. */
 export interface ServedStorage extends UploadStorage {
-  setAuth?(headers: Readonly<Record<string, string>>): void;
+  /** Headers for the app's server, as a page has given them; undefined while none has. */
+  setAuth?(headers: Readonly<Record<string, string>> | undefined): void;
+  /** How to get headers where there are none, or where the server does not accept them any more. */
+  useAuthSource?(source: AuthSource): void;
   /** Base URL of the relay; null or undefined if there is none. */
   readonly relay?: string | null;
+}
+
+/** Where headers for the app's server come from. */
+export interface AuthSource {
+  /** Whether the app's pages usually give headers: a request without them is not worth sending. */
+  isExpected(): boolean;
+  /** Asks the pages for headers. Settles once they have given some by `setAuth`, or when none will. */
+  ask(): Promise<void>;
 }
 
 export interface ServeContext {
@@ -23,44 +34,62 @@ export interface ServeContext {
   readonly limits: StorageLimits;
 }
 
+/** An engine that has ended is started again after so long, if no event does so before. */
+const RESTART_MS = 1_000;
+
 /** Connects the rooms, whatever the platform. */
 export function serve({ platform, openDatabase, storage, options, limits }: ServeContext): void {
   // Several apps may share an origin; each has its own scope.
   const name: ScopedName = `backhaul:${platform.worker.scope}`;
   const lifecycle = new Lifecycle(platform);
+  const authRequest = new AuthRequest(platform);
   const { checksum, trace } = options;
+  let usesAuth = false;
+  storage.useAuthSource?.({ isExpected: () => usesAuth, ask: () => authRequest.ask() });
 
   let starting: Promise<Engine> | undefined;
-  const start = async () =>
-    startEngine({
+  const start = async () => {
+    const database = await openDatabase(name);
+    usesAuth = await database.usesAuth();
+    return startEngine({
       platform,
-      database: await openDatabase(name),
+      database,
       storage,
       // Nobody's files travel under somebody else's name.
-      onOwner: () => storage.setAuth?.({}),
+      onOwner: () => storage.setAuth?.(undefined),
       options,
       checksum,
       trace,
       lifecycle,
       name,
+      onEnded: restartLater,
     });
+  };
   const engine = () => {
-    starting ??= start();
-    // A database that can't be opened now may open later.
-    starting.catch(() => {
-      starting = undefined;
+    starting ??= start().catch((error: unknown) => {
+      // A database that can't be opened now may open later.
+      restartLater();
+      throw error;
     });
     return starting;
   };
+  function restartLater(): void {
+    starting = undefined;
+    platform.clock.after(RESTART_MS, () => void work().catch(() => {}));
+  }
 
   const api = createWorkerApi({
     commands: async () => (await engine()).commands,
-    setAuth: (headers) => storage.setAuth?.(headers),
+    setAuth(headers) {
+      usesAuth = Object.keys(headers).length > 0;
+      storage.setAuth?.(headers);
+      authRequest.answered();
+    },
     relay: storage.relay ?? null,
     limits,
     checksum: checksum.kind,
     options,
     clock: platform.clock,
   });
-  listenToEvents({ platform, api, lifecycle, engine, name });
+  const work = listenToEvents({ platform, api, lifecycle, engine, name });
 }

@@ -34,7 +34,8 @@ export function classifyPut({ status, s3Code = "", retryAfterMs }: AnswerHead): 
     ({ kind: "fault", fault: new StorageFault(kind, code, details) }) as const;
   if (status >= 200 && status < 300) return { kind: "stored" };
   // Expired, of a skewed clock, of rotated credentials, or truly denied: the next signature tells which.
-  if (s3Code !== "" && (status === 401 || status === 403 || EXPIRED.has(s3Code))) return { kind: "signature" };
+  if (s3Code !== "" && (status === 401 || status === 403 || EXPIRED.has(s3Code)))
+    return { kind: "signature" };
   // Ceph says NoSuchKey of the upload, too. Whether it is so, the list of its parts tells.
   if (s3Code === "NoSuchUpload" || s3Code === "NoSuchKey") return fault("transient", "UPLOAD_GONE");
   if (DAMAGED.has(s3Code)) return fault("transient", "BAD_DIGEST");

@@ -23,7 +23,7 @@ export class Connection {
   readonly #platform: Pick<PagePlatform, "clock" | "worker">;
   readonly #remote: Remote<WorkerApi>;
   readonly #pending = new Map<string, PendingCall>();
-  readonly #events = new Emitter<{ syncUsed: undefined }>();
+  readonly #events = new Emitter<{ syncUsed: undefined; authWanted: undefined }>();
   readonly on = this.#events.on.bind(this.#events);
   #deliver = (_answer: unknown) => {};
   readonly #undo: () => void;
@@ -45,9 +45,13 @@ export class Connection {
     throw explained(reply.error);
   }
 
-  /** Lets the worker see whether there is something to do, and starts it if need be. */
-  wake(): void {
-    this.#send({ backhaul: PROTOCOL_VERSION, type: "wake" });
+  /**
+   * Lets the worker see whether there is something to do, and starts it if need be.
+   *
+   * @param isVisit something may have changed outside, so that whatever waits is to be tried again
+   */
+  wake({ isVisit = false } = {}): void {
+    this.#send({ backhaul: PROTOCOL_VERSION, type: "wake", isVisit });
   }
 
   /** Tells the worker what was handed over to the browser. For `pagehide`: it goes out at once. */
@@ -115,6 +119,9 @@ export class Connection {
         return;
       case "syncUsed":
         this.#events.emit("syncUsed", undefined);
+        return;
+      case "authWanted":
+        this.#events.emit("authWanted", undefined);
         return;
       case "mismatch":
         for (const id of [...this.#pending.keys()]) this.#fail(id, "PROTOCOL_MISMATCH");

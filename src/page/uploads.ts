@@ -21,10 +21,22 @@ import { type ListListener, UploadListMirror } from "./upload-list.ts";
 import { WakeUp } from "./wake-up.ts";
 import { DriverWatch } from "./watch-driver.ts";
 
+/** Headers for the app's server, or how to get them. */
+export type Auth = AuthHeaders | (() => AuthHeaders | Promise<AuthHeaders>);
+type AuthHeaders = Readonly<Record<string, string>>;
+
 /** What a page says about itself as it connects. */
 export interface PageOptions {
   /** Who is signed in, as by `setOwner`; "" for nobody. @default whoever was signed in last */
   readonly owner?: string;
+  /**
+   * Headers that go along with each request to the app's server, such as `authorization` or a CSRF token; or a function that
+   * returns them, asked before they are needed and again when the server does not accept them any more (401). Kept in memory
+   * only, but for a hand-over: the browser keeps the requests that it was handed over until they are done. Sessions by cookie
+   * need nothing here.
+   * @default none
+   */
+  readonly auth?: Auth;
   /** Ask the browser at the first `add` not to drop what is stored for this site. Firefox asks the user. @default true */
   readonly persist?: boolean;
 }
@@ -39,7 +51,9 @@ export class Uploads {
   readonly #wakeUp: WakeUp;
   readonly #alarm: Alarm;
   readonly #undos: (() => void)[] = [];
-  #auth: Readonly<Record<string, string>> | undefined;
+  /** How to get headers, and those that were got last. */
+  #authSource: Auth | undefined;
+  #auth: AuthHeaders | undefined;
   #owner: BelievedOwner = null;
   #persist = false;
 
@@ -53,7 +67,7 @@ export class Uploads {
       fetchList: () => connection.call((api) => api.list()),
       onNewWorker: () => {
         // The worker before kept the headers in memory only.
-        if (this.#auth) void this.setAuth(this.#auth).catch(() => {});
+        void this.#giveAuth().catch(() => {});
         this.#handOver.refresh();
         this.#wakeUp.renew();
       },
@@ -68,6 +82,7 @@ export class Uploads {
     this.#wakeUp = new WakeUp(platform, name);
     this.#alarm = new Alarm(platform.clock, () => connection.wake());
     connection.on("syncUsed", () => this.#wakeUp.renew());
+    connection.on("authWanted", () => void this.#giveAuth().catch(() => {}));
     this.#watch = new DriverWatch({
       platform,
       name,
@@ -77,9 +92,15 @@ export class Uploads {
   }
 
   /** @internal The first exchange with the worker. */
-  async open({ owner, persist = true }: PageOptions): Promise<void> {
+  async open({ owner, auth, persist = true }: PageOptions): Promise<void> {
     this.#persist = persist;
+    this.#authSource = auth;
     if (owner !== undefined) await this.#tellOwner(owner);
+    // Before anything is driven: a request without them would be refused. Should there be none yet, the worker waits.
+    await this.#giveAuth().catch((error: unknown) =>
+      console.warn("backhaul: no headers for the server.", error),
+    );
+    await this.#connection.call((api) => api.visit());
     await this.#mirror.refresh();
     this.#handOver.start();
     this.#mirror.subscribe((uploads) => {
@@ -91,7 +112,7 @@ export class Uploads {
     const { on } = this.#platform;
     const wake = () => {
       this.#watch.update();
-      this.#connection.wake();
+      this.#connection.wake({ isVisit: true });
     };
     this.#undos.push(
       on("online", wake),
@@ -183,9 +204,14 @@ export class Uploads {
     await this.#command((api) => api.resume(id ?? null));
   }
 
-  /** Tries a failed upload again. @throws {UploadError} `UPLOAD_NOT_FOUND`, `STATE_INVALID` */
+  /** Tries a failed upload again: it goes on where it stopped. @throws {UploadError} `UPLOAD_NOT_FOUND`, `STATE_INVALID` */
   async retry(id: string): Promise<void> {
     await this.#command((api) => api.retry(id));
+  }
+
+  /** Tries all failed uploads again. */
+  async retryAll(): Promise<void> {
+    await this.#command((api) => api.retry(null));
   }
 
   /** Ends an upload and drops its parts at S3. @throws {UploadError} `UPLOAD_NOT_FOUND`, `STATE_INVALID` if it is done */
@@ -250,19 +276,30 @@ export class Uploads {
   }
 
   #tellOwner(owner: string): Promise<ListMark> {
-    if (this.#owner !== null && this.#owner !== owner) this.#auth = undefined;
+    if (this.#owner !== null && this.#owner !== owner) {
+      this.#auth = undefined;
+      this.#authSource = undefined;
+    }
     this.#owner = owner;
     return this.#connection.call((api) => api.setOwner(owner));
   }
 
   /**
-   * Headers that go along with each request to the app's server, such as `authorization`. Kept in memory only, but for a
-   * hand-over: the browser keeps the requests that it has been left with until they are done.
+   * Gives headers for the app's server anew, as the option `auth` of `connectUploads` does, and lets what waits for them go on.
+   * After a change of user (`setOwner`) it is needed.
    *
    * @throws {UploadError} `OWNER_CHANGED` if another tab has said since that somebody else is signed in
    */
-  async setAuth(headers: Readonly<Record<string, string>>): Promise<void> {
-    this.#auth = { ...headers };
+  async setAuth(auth: Auth): Promise<void> {
+    this.#authSource = auth;
+    await this.#giveAuth();
+  }
+
+  async #giveAuth(): Promise<void> {
+    const source = this.#authSource;
+    if (source === undefined) return;
+    const headers = { ...(typeof source === "function" ? await source() : source) };
+    this.#auth = headers;
     await this.#command((api) => api.setAuth(headers, this.#owner));
   }
 

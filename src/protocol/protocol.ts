@@ -12,7 +12,7 @@ import type { WireSnapshot } from "../core/snapshot.ts";
  */
 
 /** Raised with every change that an older other side would misunderstand. */
-export const PROTOCOL_VERSION = 2;
+export const PROTOCOL_VERSION = 3;
 
 /** Marks messages as Backhaul's own: the app's may share the way. This envelope must never change. */
 interface Envelope {
@@ -26,7 +26,10 @@ export type PageMessage = Envelope &
     | /** The answer to "stay". Its arrival is the event that extends the worker's life. */ {
         readonly type: "here";
       }
-    | /** Look whether there is something to do. */ { readonly type: "wake" }
+    | /** See whether there is something to do. `isVisit`: something may have changed outside, so try all that waits. */ {
+        readonly type: "wake";
+        readonly isVisit: boolean;
+      }
     | /** The page has handed these part ranges over to the browser. It goes away, unless the app wanted that at once. */ {
         readonly type: "handedOver";
         readonly isImmediate: boolean;
@@ -43,6 +46,7 @@ export type WorkerMessage = Envelope &
     | /** The browser's wake-up for later has been used up: please register another. */ {
         readonly type: "syncUsed";
       }
+    | /** Headers for the app's server are wanted: please call `setAuth`. */ { readonly type: "authWanted" }
     | /** The page speaks another version of the protocol. */ { readonly type: "mismatch" }
   );
 
@@ -113,7 +117,8 @@ export interface WorkerApi {
   /** For one upload, or all with null; as `resume`. */
   pause(id: string | null): Promise<Reply<ListMark>>;
   resume(id: string | null): Promise<Reply<ListMark>>;
-  retry(id: string): Promise<Reply<ListMark>>;
+  /** A failed one, or with null all of them. */
+  retry(id: string | null): Promise<Reply<ListMark>>;
   cancel(id: string): Promise<Reply<ListMark>>;
   /** One that has ended, or with null all that are done or canceled. */
   remove(id: string | null): Promise<Reply<ListMark>>;
@@ -125,6 +130,8 @@ export interface WorkerApi {
   /** Halts and hides the uploads of all others, and forgets the headers of whoever was signed in before. */
   setOwner(owner: string): Promise<Reply<ListMark>>;
   setAuth(headers: Readonly<Record<string, string>>, owner: BelievedOwner): Promise<Reply<ListMark>>;
+  /** A page was opened or shown: whatever waits for something outside is tried again. */
+  visit(): Promise<Reply<ListMark>>;
   /** A page stays open: what was handed over to the browser comes back to the worker. */
   takeBack(): Promise<Reply<ListMark>>;
   /** What the page that hands over needs at hand. */

@@ -20,7 +20,7 @@ export async function openIdbDatabase(name: string, clock: { now(): number }): P
   const setting = (key: Setting): Promise<unknown> =>
     connection.read(["settings"], (tx) => tx.objectStore("settings").get(key));
 
-  const setSetting = (key: Setting, value: string | number): Promise<void> =>
+  const setSetting = (key: Setting, value: string | number | boolean): Promise<void> =>
     connection.writeRows(["settings"], async (tx) => {
       await tx.objectStore("settings").put(value, key);
     });
@@ -48,6 +48,8 @@ export async function openIdbDatabase(name: string, clock: { now(): number }): P
       return typeof speed === "number" && speed > 0 ? speed : null;
     },
     setPartSpeed: (bytesPerSecond) => setSetting("partSpeed", bytesPerSecond),
+    usesAuth: async () => (await setting("usesAuth")) === true,
+    setUsesAuth: (usesAuth) => setSetting("usesAuth", usesAuth),
 
     all: () =>
       connection.read(["uploads"], async (tx) => {

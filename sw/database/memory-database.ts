@@ -15,6 +15,7 @@ export class MemoryDisk {
   readonly bytes = new Map<string, Source>();
   owner = "";
   partSpeed: number | null = null;
+  usesAuth = false;
   /** Bytes that the copies of all files may have together. */
   capacityBytes = Number.POSITIVE_INFINITY;
   /** What closes each open connection, as seen from outside. */
@@ -34,6 +35,7 @@ export class MemoryDisk {
     this.bytes.clear();
     this.owner = "";
     this.partSpeed = null;
+    this.usesAuth = false;
   }
 
   get usedBytes(): number {
@@ -80,6 +82,14 @@ class MemoryDatabase implements UploadDatabase {
 
   async setPartSpeed(bytesPerSecond: number) {
     this.#open().partSpeed = bytesPerSecond;
+  }
+
+  async usesAuth() {
+    return this.#open().usesAuth;
+  }
+
+  async setUsesAuth(usesAuth: boolean) {
+    this.#open().usesAuth = usesAuth;
   }
 
   async all() {

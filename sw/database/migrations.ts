@@ -10,8 +10,8 @@ export interface BackhaulSchema extends DBSchema {
   bytes: { key: string; value: Source | CopyHead };
   /** The pieces of large files' copies. */
   chunks: { key: ChunkKey; value: Blob };
-  /** `owner`: who was signed in last. `partSpeed`: bytes per second. */
-  settings: { key: "owner" | "partSpeed"; value: string | number };
+  /** `owner`: who was signed in last. `partSpeed`: bytes per second. `usesAuth`: pages give headers. */
+  settings: { key: "owner" | "partSpeed" | "usesAuth"; value: string | number | boolean };
 }
 
 export type ChunkKey = [uploadId: string, copyId: string, index: number];

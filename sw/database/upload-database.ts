@@ -21,6 +21,9 @@ export interface UploadDatabase {
   /** Bytes per second of one of the parallel parts, as measured last; null if never. */
   partSpeed(): Promise<number | null>;
   setPartSpeed(bytesPerSecond: number): Promise<void>;
+  /** Whether the app's pages give headers for its server, which a worker without a page can't know. */
+  usesAuth(): Promise<boolean>;
+  setUsesAuth(usesAuth: boolean): Promise<void>;
 
   all(): Promise<StoredUploads>;
   /**

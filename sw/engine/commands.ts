@@ -136,15 +136,19 @@ export class Commands implements UploadCommands {
     event: { readonly type: "pause"; readonly reason: PauseReason } | { readonly type: "resume" },
   ): Promise<void> {
     const { roster } = this.#options;
-    const uploads = id === null ? roster.own() : [this.#find(id)];
-    await Promise.all(uploads.map((upload) => roster.apply(upload, event)));
+    await roster.applyAll(id === null ? roster.unfinished() : [this.#find(id)], () => event);
   }
 
-  async retry(id: string): Promise<void> {
-    const upload = this.#find(id);
-    if (upload.record.state !== "failed")
+  /** @param id null for all that have failed */
+  async retry(id: string | null): Promise<void> {
+    const { roster, supervisor } = this.#options;
+    if (id !== null && this.#find(id).record.state !== "failed")
       throw new UploadError("STATE_INVALID", "only a failed upload can be retried");
-    await this.#options.roster.apply(upload, { type: "retry" });
+    const failed =
+      id === null ? roster.own().filter(({ record }) => record.state === "failed") : [this.#find(id)];
+    await roster.applyAll(failed, () => ({ type: "retry" }));
+    // Somebody believes that it will go now.
+    supervisor.tryEverything();
   }
 
   async cancel(id: string): Promise<void> {
@@ -157,7 +161,7 @@ export class Commands implements UploadCommands {
     const { roster } = this.#options;
     if (id === null) {
       const ended = roster.own().filter(({ record }) => !needsBytes(record));
-      await Promise.all(ended.map((upload) => roster.apply(upload, { type: "remove" })));
+      await roster.applyAll(ended, () => ({ type: "remove" }));
       return;
     }
     const upload = roster.visible(id);
@@ -166,12 +170,16 @@ export class Commands implements UploadCommands {
     await roster.apply(upload, { type: "remove" });
   }
 
-  /** The user has signed in. */
-  async authorized(): Promise<void> {
-    const { roster } = this.#options;
-    for (const upload of roster.own())
-      if (upload.record.state === "waiting" && upload.record.reason === "auth")
-        await roster.apply(upload, { type: "wake" });
+  /** The user may have signed in. */
+  async authorized(usesAuth: boolean): Promise<void> {
+    const { database, supervisor } = this.#options;
+    if ((await database.usesAuth()) !== usesAuth) await database.setUsesAuth(usesAuth);
+    supervisor.tryEverything();
+  }
+
+  /** A page was opened, or shown again. */
+  async visited(): Promise<void> {
+    this.#options.supervisor.tryEverything();
   }
 
   async takeBack(): Promise<void> {

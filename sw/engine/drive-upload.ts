@@ -6,8 +6,8 @@ import {
   isPassing,
   type Queued,
   retryDelayMs,
-  type Uploading,
   type UploadEvent,
+  type Uploading,
 } from "../model/index.ts";
 import { type SendContext, sendParts } from "../parts/index.ts";
 import type { Gates } from "./gates.ts";
@@ -116,9 +116,7 @@ async function askToBegin(
 }
 
 async function send(upload: LiveUpload, record: Uploading, context: DriveContext): Promise<void> {
-  const end = await withBytes(upload, context.database, (bytes) =>
-    sendParts(upload, record, bytes, context),
-  );
+  const end = await withBytes(upload, context.database, (bytes) => sendParts(upload, record, bytes, context));
   if (end.type === "sent") await context.apply(upload, { type: "sent" });
   else if (end.type === "rest") await context.apply(upload, restOf(end.fault, end.until, context));
   // Changes nothing, but reads what is stored, which another version of the worker may have written.

@@ -9,14 +9,14 @@ import type { Lifecycle } from "../pages/index.ts";
 import type { ChecksumAlgorithm } from "../parts/index.ts";
 import type { Platform } from "../platform/index.ts";
 import { Commands } from "./commands.ts";
-import { followBackgroundFetches, isPageHoldingHandOver } from "./hand-over.ts";
+import { createBackgroundFetches, isPageHoldingHandOver } from "./hand-over.ts";
 import { HandedOverUploads } from "./handed-over-uploads.ts";
 import type { LiveUpload } from "./live-upload.ts";
 import { Publisher } from "./publisher.ts";
 import { Roster } from "./roster.ts";
 import { Supervisor } from "./supervisor.ts";
 
-/** The room's door: what the worker does with all uploads. */
+/** What the worker does with all uploads. */
 export interface Engine {
   readonly commands: Commands;
   readonly supervisor: Supervisor;
@@ -37,13 +37,41 @@ export interface EngineContext {
   readonly trace: Trace;
   readonly lifecycle: Lifecycle;
   readonly name: ScopedName;
+  /** This engine has ended, since what it rests on has failed. Another one may be started. */
+  readonly onEnded: (error: unknown) => void;
 }
 
-/** Reads what is stored, and drives it as soon as no other worker does. */
+/**
+ * Reads what is stored, and drives it as soon as no other worker does. All of it comes up, or nothing; and what fails later
+ * ends all of it, so that another engine can be started in its place.
+ *
+ * @throws what the database throws
+ */
 export async function startEngine(context: EngineContext): Promise<Engine> {
   const { platform, database, storage, onOwner, options, checksum, lifecycle, name } = context;
   const { clock } = platform;
   const trace = (step: TraceStep) => context.trace({ at: clock.now(), ...step });
+
+  let end = () => {};
+  const ended = new Promise<void>((resolve) => {
+    end = resolve;
+  });
+  let hasEnded = false;
+  const dispose = () => {
+    hasEnded = true;
+    supervisor.stop();
+    publisher.close();
+    database.close();
+    // Gives the lock back.
+    end();
+  };
+  const fail = (error: unknown) => {
+    if (hasEnded) return;
+    console.warn("backhaul: the engine ends and is started again.", error);
+    dispose();
+    context.onEnded(error);
+  };
+
   const publisher = new Publisher(name, platform, (id) => roster.visible(id)?.snapshot());
   const roster = new Roster({ database, publisher, clock, trace });
   roster.on("owner", onOwner);
@@ -51,6 +79,7 @@ export async function startEngine(context: EngineContext): Promise<Engine> {
     database,
     platform,
     find: (id) => roster.get(id),
+    isStored: (id) => roster.isStored(id),
     apply: (upload, event) => roster.apply(upload, event),
     onSettled: () => supervisor.startDueWork(),
   });
@@ -64,19 +93,10 @@ export async function startEngine(context: EngineContext): Promise<Engine> {
     checksum,
     options,
     trace,
-  });
-  await roster.load();
-  await supervisor.recall();
-  trace({ type: "started", uploads: roster.own().length });
-  // Held until this worker dies. During an update the old worker may still be driving.
-  void platform.locks.hold(name, async () => {
-    await roster.load();
-    await copies.deleteOrphans();
-    supervisor.drive();
-    await new Promise(() => {});
+    onFailure: fail,
   });
   const handedOver = new HandedOverUploads({ roster, supervisor, database, clock, trace });
-  const fetches = await followBackgroundFetches({
+  const fetches = createBackgroundFetches({
     platform,
     roster,
     supervisor,
@@ -84,6 +104,28 @@ export async function startEngine(context: EngineContext): Promise<Engine> {
     lifecycle,
     name,
   });
+  database.onClosed(() => fail(new Error("the database was closed")));
+
+  try {
+    await roster.load();
+    await supervisor.recall();
+  } catch (error) {
+    dispose();
+    throw error;
+  }
+  // What the browser carries is looked up before it is sent, so that this need not succeed.
+  await fetches.follow().catch((error) => console.warn("backhaul: Background Fetch can't be read.", error));
+  trace({ type: "started", uploads: roster.own().length });
+  // Held until this engine ends. During an update the old worker may still be driving.
+  platform.locks
+    .hold(name, async () => {
+      if (hasEnded) return;
+      await roster.load();
+      await copies.deleteOrphans();
+      supervisor.drive();
+      await ended;
+    })
+    .catch(fail);
   return {
     commands: new Commands({ roster, supervisor, publisher, copies, database, handedOver, fetches }),
     supervisor,

@@ -23,7 +23,7 @@ export interface HandOverOptions {
  * everything to its end before it is killed, it goes on; else it stops as soon as the browser moves, so that little is sent
  * twice.
  */
-export async function followBackgroundFetches(options: HandOverOptions): Promise<BackgroundFetches> {
+export function createBackgroundFetches(options: HandOverOptions): BackgroundFetches {
   const { platform, roster, supervisor, uploads, lifecycle, name } = options;
   const fetches = new BackgroundFetches(platform, {
     handedOver(ids, isHandedOver) {
@@ -36,7 +36,7 @@ export async function followBackgroundFetches(options: HandOverOptions): Promise
     rangesInDoubt: (ranges) => uploads.rangesInDoubt(ranges),
     browserProgresses: () => void leaveRest(),
   });
-  roster.on("ended", (id) => void fetches.release(id));
+  roster.on("ended", (id) => void fetches.release(id).catch(() => {}));
 
   async function leaveRest(): Promise<void> {
     const { secondsLeft } = supervisor;
@@ -45,7 +45,6 @@ export async function followBackgroundFetches(options: HandOverOptions): Promise
       supervisor.leavesRestToBrowser = fetches.areUnderWay;
   }
 
-  await fetches.follow();
   return fetches;
 }
 

@@ -62,7 +62,8 @@ export class LiveUpload implements SendingUpload, FileHolder {
 
   /** When its wait is over, by `clock.elapsed()`; Infinity where no clock ends it. */
   get dueAt(): number {
-    if (this.#record.state !== "waiting" || this.#record.nextAttemptAt === null) return Number.POSITIVE_INFINITY;
+    if (this.#record.state !== "waiting" || this.#record.nextAttemptAt === null)
+      return Number.POSITIVE_INFINITY;
     return this.#dueAt;
   }
 

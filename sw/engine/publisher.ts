@@ -23,6 +23,7 @@ export class Publisher {
   readonly #changed = new Set<string>();
   #sequence = 0;
   #isScheduled = false;
+  #isClosed = false;
 
   /** @param snapshotOf undefined for an upload that is no longer there */
   constructor(
@@ -39,6 +40,7 @@ export class Publisher {
 
   /** Tells at once which parts S3 has, for the page that hands over. */
   partsDone(id: string, partNumbers: readonly number[]): void {
+    if (this.#isClosed) return;
     this.#partsChannel.post({
       backhaul: PROTOCOL_VERSION,
       type: "partsDone",
@@ -55,6 +57,13 @@ export class Publisher {
     this.#clock.after(SHORTEST_PAUSE_MS, () => this.#publish());
   }
 
+  /** Tells nobody anything any more. */
+  close(): void {
+    this.#isClosed = true;
+    this.#channel.close();
+    this.#partsChannel.close();
+  }
+
   /** What a page starts from; broadcasts with higher numbers follow it. */
   list(uploads: readonly WireSnapshot[]): Omit<UploadList, "hasRelay"> {
     return { epoch: this.#epoch, sequence: this.#sequence, uploads };
@@ -67,6 +76,7 @@ export class Publisher {
 
   #publish(): void {
     this.#isScheduled = false;
+    if (this.#isClosed) return;
     this.#sequence += 1;
     const changed: WireSnapshot[] = [];
     const removed: string[] = [];

@@ -130,7 +130,9 @@ export class Roster {
   ): Promise<void> {
     if (uploads.length === 0) return;
     const { database } = this.#options;
-    const applied = await database.apply(uploads.map((upload) => ({ id: upload.id, event: eventOf(upload) })));
+    const applied = await database.apply(
+      uploads.map((upload) => ({ id: upload.id, event: eventOf(upload) })),
+    );
     const withoutBytes: string[] = [];
     let isToBeDriven = false;
     for (const [index, upload] of uploads.entries()) {

@@ -1,4 +1,4 @@
-import { UploadError, type UploadErrorCode } from "../../src/core/errors.ts";
+import { UploadError } from "../../src/core/errors.ts";
 import type { EngineOptions } from "../../src/core/options.ts";
 import type { UploadStorage } from "../../src/core/storage.ts";
 import type { TraceStep } from "../../src/core/trace.ts";
@@ -11,22 +11,25 @@ import {
   isActive,
   isMetered,
   owesAbort,
+  type UploadEvent,
   type UploadRecord,
 } from "../model/index.ts";
 import { type ChecksumAlgorithm, md5, noChecksum, PartPace } from "../parts/index.ts";
 import type { Platform } from "../platform/index.ts";
 import { type DriveContext, driveUpload, settleRemote } from "./drive-upload.ts";
+import { Gates } from "./gates.ts";
 import type { LiveUpload } from "./live-upload.ts";
 import type { Publisher } from "./publisher.ts";
 import type { Roster } from "./roster.ts";
 
 /** Estimates of moving uploads are published this often, whether or not S3 has confirmed something. */
 const ESTIMATE_EVERY_MS = 500;
-
 /** A write that finds no room may find it later: Chromium needs a while to clear away what a failed one has left. */
 const NO_ROOM_MS = 2_000;
-
-const NETWORK_CODES: ReadonlySet<UploadErrorCode> = new Set(["NETWORK", "STORAGE_UNREACHABLE"]);
+/** Timers stand still while the device sleeps, and clocks are set, so that none waits for long at a time. */
+const LONGEST_TIMER_MS = 60_000;
+/** A speed that differs by less is not worth a write. */
+const TELLING_CHANGE = 0.2;
 
 export interface SupervisorOptions {
   readonly platform: Pick<Platform, "clock" | "fetch" | "random" | "network">;
@@ -38,37 +41,41 @@ export interface SupervisorOptions {
   readonly checksum: ChecksumAlgorithm;
   readonly options: EngineOptions;
   readonly trace: (step: TraceStep) => void;
+  /** The database has failed, and with it whatever rests on it. */
+  readonly onFailure: (error: unknown) => void;
 }
 
 /** Whose turn it is, and what wakes whom. */
 export class Supervisor {
-  readonly #platform: SupervisorOptions["platform"];
-  readonly #roster: Roster;
-  readonly #publisher: Publisher;
-  readonly #copies: FileCopies<LiveUpload>;
+  readonly #options: SupervisorOptions;
+  readonly #gates: Gates;
   readonly #context: DriveContext;
   readonly #maxDriven: number;
-  /** When a failed abort may be tried again, by upload. */
+  /** When a failed abort may be tried again, by upload, by `clock.elapsed()`. */
   readonly #settleAt = new Map<string, number>();
-  #recalledSpeed: number | null = null;
+  #knownSpeed: number | null = null;
   #isDriver = false;
-  /** Until then the disk counts as full, in milliseconds since 1970. */
+  #isScheduled = false;
+  /** Until then the disk counts as full, by `clock.elapsed()`. */
   #noRoomUntil = 0;
   #leavesRestToBrowser = false;
   #idleWaiters: (() => void)[] = [];
   #undoTimer = () => {};
+  #undoEstimates: (() => void) | undefined;
 
-  constructor({ platform, roster, publisher, copies, database, storage, ...rest }: SupervisorOptions) {
-    const { checksum, options, trace } = rest;
-    const { retry, stallTimeoutMs, parallelParts, parallelPartsPerUpload } = options;
-    this.#platform = platform;
-    this.#roster = roster;
-    this.#publisher = publisher;
-    this.#copies = copies;
+  constructor(options: SupervisorOptions) {
+    const { platform, roster, database, storage, checksum, trace } = options;
+    const { retry, stallTimeoutMs, parallelParts, parallelPartsPerUpload } = options.options;
+    this.#options = options;
+    this.#gates = new Gates(platform, retry);
+    const onOpened = () => this.#onGateOpened();
     this.#context = {
       platform,
       database,
-      storage,
+      storage: this.#gates.guard(storage, onOpened),
+      gates: this.#gates,
+      s3: this.#gates.s3,
+      onOpened,
       pace: new PartPace<UploadRecord>({
         clock: platform.clock,
         capacity: parallelParts,
@@ -87,23 +94,32 @@ export class Supervisor {
     // More than there are parts at once, so that small files' beginnings and ends overlap with others' bytes.
     this.#maxDriven = parallelParts * 2;
     roster.on("changed", () => this.startDueWork());
-    platform.clock.every(ESTIMATE_EVERY_MS, () => this.#publishEstimates());
   }
 
   /** Reads what earlier workers have measured. */
   async recall(): Promise<void> {
-    this.#recalledSpeed = await this.#context.database.partSpeed();
+    this.#knownSpeed = await this.#context.database.partSpeed();
   }
 
   /** Bytes per second of one part among the parallel ones, as measured last in this browser; null if never. */
   get partSpeed(): number | null {
-    return this.#context.pace.steadySpeed ?? this.#recalledSpeed;
+    return this.#context.pace.steadySpeed ?? this.#knownSpeed;
   }
 
   /** From now on this worker is the one that drives. */
   drive(): void {
     this.#isDriver = true;
-    this.nudge();
+    if (this.#waiting("offline", "backoff", "auth").length > 0) this.#gates.startShut();
+    this.tryEverything();
+  }
+
+  /** Drives nothing any more. What is under way is broken off. */
+  stop(): void {
+    this.#isDriver = false;
+    this.#undoTimer();
+    this.#undoEstimates?.();
+    for (const upload of this.#options.roster.own()) upload.halt();
+    for (const resolve of this.#idleWaiters.splice(0)) resolve();
   }
 
   /**
@@ -113,7 +129,7 @@ export class Supervisor {
   set leavesRestToBrowser(leaves: boolean) {
     if (leaves === this.#leavesRestToBrowser) return;
     this.#leavesRestToBrowser = leaves;
-    if (leaves) for (const upload of this.#roster.own()) upload.halt();
+    if (leaves) for (const upload of this.#options.roster.unfinished()) upload.halt();
     this.startDueWork();
   }
 
@@ -121,7 +137,7 @@ export class Supervisor {
   get secondsLeft(): number | undefined {
     let bytes = 0;
     let bytesPerSecond = 0;
-    for (const upload of this.#roster.own()) {
+    for (const upload of this.#options.roster.unfinished()) {
       const { record, ledger } = upload;
       if (!isActive(record) && (record.state !== "waiting" || record.reason === "conditions")) continue;
       bytes += record.plan.size - ledger.doneBytes;
@@ -131,18 +147,13 @@ export class Supervisor {
     return bytesPerSecond > 0 ? bytes / bytesPerSecond : undefined;
   }
 
-  /** Something may have changed outside: the network, the time, the user's sign-in. */
-  nudge(): void {
-    for (const upload of this.#roster.own()) {
-      const { record } = upload;
-      if (record.state !== "waiting") continue;
-      const isNetworkBack =
-        record.reason === "offline" || (record.reason === "backoff" && NETWORK_CODES.has(record.error.code));
-      if (!this.#isDriver) continue;
-      if (isNetworkBack && this.#platform.network.isOnline) void this.#roster.apply(upload, { type: "wake" });
-      // The user may have allowed it, or put the file back.
-      if (record.reason === "file") this.#copies.reopen(upload).catch(() => {});
-    }
+  /** Something may have changed outside: the network, the user's sign-in, a file. Whatever waits is tried, one for all. */
+  tryEverything(): void {
+    this.#gates.probeNow();
+    for (const upload of this.#waiting("offline", "backoff", "auth")) upload.makeDue();
+    // The user may have allowed a file, or put it back.
+    if (this.#isDriver)
+      for (const upload of this.#waiting("file")) this.#options.copies.reopen(upload).catch(() => {});
     this.startDueWork();
   }
 
@@ -152,79 +163,115 @@ export class Supervisor {
   }
 
   get isBusy(): boolean {
-    if (this.#copies.isBusy) return true;
+    const { copies, roster } = this.#options;
+    if (copies.isBusy) return true;
     if (this.#leavesRestToBrowser) return false;
-    return this.#roster.own().some((upload) => {
-      const { record, driving } = upload;
-      if (driving || (isActive(record) && !upload.isLeftToBrowser) || owesAbort(record)) return true;
+    const { isSignedOut } = this.#gates;
+    return roster.unfinished().some((upload) => {
+      const { record, driving, isBeingWritten, isLeftToBrowser, dueAt } = upload;
+      if (driving || isBeingWritten) return true;
+      // Without a user nothing moves; a page says when there is one.
+      if (isSignedOut) return false;
+      if ((isActive(record) && !isLeftToBrowser) || owesAbort(record)) return true;
       // The night may be far; a page rings when it has come.
-      return record.state === "waiting" && record.nextAttemptAt !== null && record.reason !== "conditions";
+      return (
+        record.state === "waiting" &&
+        record.reason !== "conditions" &&
+        record.reason !== "auth" &&
+        dueAt < Number.POSITIVE_INFINITY
+      );
     });
+  }
+
+  /** Something of the signed-in user's waits for network or time, or is under way: the browser should wake a worker for it. */
+  get wantsWakeUp(): boolean {
+    return this.#options.roster
+      .unfinished()
+      .some(
+        ({ record }) =>
+          isActive(record) ||
+          (record.state === "waiting" && (record.reason === "offline" || record.reason === "backoff")),
+      );
   }
 
   /** S3 has confirmed these parts. */
   progressed(id: string, partNumbers: readonly number[]): void {
-    const upload = this.#roster.get(id);
+    const { roster, publisher } = this.#options;
+    const upload = roster.get(id);
     if (!upload) return;
-    this.#roster.touch(upload);
-    if (this.#roster.isOwn(upload)) this.#publisher.partsDone(id, partNumbers);
-    if (upload.record.attempts > 0) void this.#roster.apply(upload, { type: "progressed" });
+    roster.touch(upload);
+    if (roster.isOwn(upload)) publisher.partsDone(id, partNumbers);
+    if (upload.record.attempts > 0) this.#write([upload], () => ({ type: "progressed" }));
   }
 
-  /** Starts what can be started, in turn, and sets the timer for what can't yet. */
+  /** Starts what can be started, in turn, and sets the timer for what can't yet. However often it is asked for, once. */
   startDueWork(): void {
-    this.#undoTimer();
-    if (this.#isDriver && !this.#leavesRestToBrowser) this.#startInTurn();
-    if (this.isBusy) return;
-    for (const resolve of this.#idleWaiters.splice(0)) resolve();
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    queueMicrotask(() => {
+      this.#isScheduled = false;
+      this.#undoTimer();
+      if (this.#isDriver && !this.#leavesRestToBrowser) this.#startInTurn();
+      if (this.isBusy) return;
+      for (const resolve of this.#idleWaiters.splice(0)) resolve();
+    });
   }
 
   #startInTurn(): void {
-    const now = this.#platform.clock.now();
+    const { clock } = this.#options.platform;
+    const now = clock.elapsed();
     const noRoomMs = this.#noRoomUntil - now;
     if (noRoomMs > 0) {
-      this.#undoTimer = this.#platform.clock.after(noRoomMs, () => this.startDueWork());
+      this.#undoTimer = clock.after(noRoomMs, () => this.startDueWork());
       return;
     }
-    const inTurn = this.#roster.own().sort((a, b) => compareTurns(a.record, b.record));
+    const gateMs = this.#gates.waitMs;
+    const mostDriven = this.#gates.areShut ? 1 : this.#maxDriven;
+    const unmet = new Map<LiveUpload, ConditionsCheck>();
+    const met: LiveUpload[] = [];
     // Counts uploads ahead only: what comes late but is urgent need not wait for one of the others to end.
     let driven = 0;
     let next = Number.POSITIVE_INFINITY;
+    const inTurn = this.#options.roster.unfinished().sort((a, b) => compareTurns(a.record, b.record));
     for (const upload of inTurn) {
       const { record } = upload;
+      if (upload.isBeingWritten) continue;
       const check = this.#checkConditions(record);
-      next = Math.min(next, check?.recheckAt ?? next);
-      if (check && this.#isHeldBack(upload, check)) continue;
-      if (upload.driving) {
-        driven += 1;
+      if (check?.recheckAt) next = Math.min(next, check.recheckAt - clock.now());
+      if (check && check.unmet !== null) {
+        if (isNews(record, check)) unmet.set(upload, check);
         continue;
       }
-      if (isActive(record)) {
-        if (upload.isLeftToBrowser && !upload.ledger.isComplete) continue;
-        if (driven >= this.#maxDriven) continue;
-        driven += 1;
-        this.#drive(upload, () => driveUpload(upload, this.#context));
-      } else if (owesAbort(record)) {
-        const at = this.#settleAt.get(upload.id) ?? 0;
-        if (at > now) next = Math.min(next, at);
-        else this.#drive(upload, () => this.#settle(upload));
-      } else if (record.state === "waiting" && record.nextAttemptAt !== null) {
-        if (record.nextAttemptAt > now) next = Math.min(next, record.nextAttemptAt);
-        else void this.#roster.apply(upload, { type: "wake" });
+      if (upload.driving) driven += 1;
+      else if (check && record.state === "waiting") met.push(upload);
+      else if (upload.isLeftToBrowser && !upload.ledger.isComplete) continue;
+      else {
+        const dueMs = this.#dueMs(upload, now);
+        if (dueMs === undefined) continue;
+        const waitMs = Math.max(dueMs, gateMs);
+        if (waitMs > 0) next = Math.min(next, waitMs);
+        else if (driven < mostDriven) {
+          driven += 1;
+          this.#start(upload);
+        }
       }
     }
+    this.#write([...unmet.keys()], (upload) => {
+      const { unmet: by, recheckAt } = unmet.get(upload) as ConditionsCheck;
+      return { type: "conditionsUnmet", by: by as NonNullable<typeof by>, recheckAt };
+    });
+    this.#write(met, () => ({ type: "wake" }));
     if (next < Number.POSITIVE_INFINITY)
-      this.#undoTimer = this.#platform.clock.after(next - now, () => this.startDueWork());
+      this.#undoTimer = clock.after(Math.min(Math.max(next, 0), LONGEST_TIMER_MS), () => this.startDueWork());
   }
 
-  /** Writes down what the app's conditions say. Returns whether they leave nothing else to do for the upload now. */
-  #isHeldBack(upload: LiveUpload, { unmet, recheckAt }: ConditionsCheck): boolean {
-    const waiting = upload.record.state === "waiting" ? upload.record : undefined;
-    if (unmet === null) {
-      if (waiting) void this.#roster.apply(upload, { type: "wake" });
-    } else if (waiting?.nextAttemptAt !== recheckAt || waiting.error.detail !== unmet)
-      void this.#roster.apply(upload, { type: "conditionsUnmet", by: unmet, recheckAt });
-    return unmet !== null || waiting !== undefined;
+  /** In how many milliseconds there is something to do for it; undefined if nothing that this worker could do. */
+  #dueMs(upload: LiveUpload, now: number): number | undefined {
+    const { record } = upload;
+    if (isActive(record)) return 0;
+    if (owesAbort(record)) return Math.max(0, (this.#settleAt.get(upload.id) ?? 0) - now);
+    const { dueAt } = upload;
+    return dueAt === Number.POSITIVE_INFINITY ? undefined : Math.max(0, dueAt - now);
   }
 
   /** What the app's conditions say to an upload that has bytes to move; undefined if nothing. */
@@ -233,7 +280,7 @@ export class Supervisor {
     if (!conditions) return undefined;
     const isConcerned =
       state === "queued" || state === "uploading" || (state === "waiting" && record.reason === "conditions");
-    const { clock, network } = this.#platform;
+    const { clock, network } = this.#options.platform;
     return isConcerned
       ? checkConditions(conditions, {
           now: clock.now(),
@@ -243,39 +290,85 @@ export class Supervisor {
       : undefined;
   }
 
-  #drive(upload: LiveUpload, work: () => Promise<void>): void {
+  #waiting(...reasons: readonly string[]): LiveUpload[] {
+    return this.#options.roster
+      .unfinished()
+      .filter(({ record }) => record.state === "waiting" && reasons.includes(record.reason));
+  }
+
+  /** What one has found out is true for all that wait for the same. */
+  #onGateOpened(): void {
+    for (const upload of this.#waiting("offline", "backoff", "auth")) upload.makeDue();
+    this.startDueWork();
+  }
+
+  /** Writes one event for each of these uploads, which are left alone meanwhile. */
+  #write(uploads: readonly LiveUpload[], eventOf: (upload: LiveUpload) => UploadEvent): void {
+    if (uploads.length === 0) return;
+    for (const upload of uploads) upload.isBeingWritten = true;
+    this.#options.roster
+      .applyAll(uploads, eventOf)
+      .catch((error: unknown) => this.#failed(error))
+      .finally(() => {
+        for (const upload of uploads) upload.isBeingWritten = false;
+        this.startDueWork();
+      });
+  }
+
+  #start(upload: LiveUpload): void {
     upload.restart();
-    upload.driving = work()
+    this.#publishEstimates();
+    const work = owesAbort(upload.record) ? this.#settle(upload) : driveUpload(upload, this.#context);
+    upload.driving = work
       .then(() => this.#rememberSpeed())
-      .catch((error: unknown) => {
-        if (error instanceof UploadError && error.code === "QUOTA_EXCEEDED") {
-          this.#noRoomUntil = this.#platform.clock.now() + NO_ROOM_MS;
-          return;
-        }
-        // Only the database fails like this; a newer worker may own it now. What is stored is safe there.
-        console.error("backhaul: this worker stops driving.", error);
-        this.#isDriver = false;
-      })
+      .catch((error: unknown) => this.#failed(error))
       .finally(() => {
         upload.driving = undefined;
         this.startDueWork();
       });
   }
 
+  /** Only the database fails like this. What is stored is safe there. */
+  #failed(error: unknown): void {
+    if (error instanceof UploadError && error.code === "QUOTA_EXCEEDED")
+      this.#noRoomUntil = this.#options.platform.clock.elapsed() + NO_ROOM_MS;
+    else this.#options.onFailure(error);
+  }
+
   async #rememberSpeed(): Promise<void> {
     const { steadySpeed } = this.#context.pace;
+    if (steadySpeed === null) return;
+    const known = this.#knownSpeed ?? 0;
+    if (Math.abs(steadySpeed - known) < known * TELLING_CHANGE) return;
+    this.#knownSpeed = steadySpeed;
     // A disk that is full is no reason to stop: the speed is measured again next time.
-    if (steadySpeed !== null) await this.#context.database.setPartSpeed(steadySpeed).catch(() => {});
+    await this.#context.database.setPartSpeed(steadySpeed).catch(() => {});
   }
 
   async #settle(upload: LiveUpload): Promise<void> {
-    const again = await settleRemote(upload, this.#context);
-    if (again === undefined) this.#settleAt.delete(upload.id);
-    else this.#settleAt.set(upload.id, again);
+    const waitMs = await settleRemote(upload, this.#context);
+    if (waitMs === undefined) this.#settleAt.delete(upload.id);
+    else this.#settleAt.set(upload.id, this.#options.platform.clock.elapsed() + waitMs);
   }
 
+  /** Tells pages of what moves, as long as something does. */
   #publishEstimates(): void {
-    for (const upload of this.#roster.own())
-      if (upload.ledger.flyingParts.size > 0) this.#roster.touch(upload);
+    const { platform, roster } = this.#options;
+    this.#undoEstimates ??= platform.clock.every(ESTIMATE_EVERY_MS, () => {
+      let isMoving = false;
+      for (const upload of roster.unfinished()) {
+        isMoving ||= upload.driving !== undefined;
+        if (upload.ledger.flyingParts.size > 0) roster.touch(upload);
+      }
+      if (isMoving) return;
+      this.#undoEstimates?.();
+      this.#undoEstimates = undefined;
+    });
   }
+}
+
+/** Whether pages don't know yet which condition holds the upload back, and until when. */
+function isNews(record: UploadRecord, { unmet, recheckAt }: ConditionsCheck): boolean {
+  if (record.state !== "waiting") return true;
+  return record.nextAttemptAt !== recheckAt || record.error.detail !== unmet;
 }

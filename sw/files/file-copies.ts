@@ -10,6 +10,8 @@ export interface FileCopiesOptions<Upload extends FileHolder> {
   readonly database: UploadDatabase;
   readonly platform: Pick<Platform, "storageEstimate">;
   readonly find: (id: string) => Upload | undefined;
+  /** Whether there is a stored upload of this id, be it one that only another version of this library can read. */
+  readonly isStored: (id: string) => boolean;
   readonly apply: (upload: Upload, event: UploadEvent) => Promise<void>;
   /** One copy less is under way. */
   readonly onSettled: () => void;
@@ -96,12 +98,13 @@ export class FileCopies<Upload extends FileHolder> {
 
   /** Deletes the bytes that a worker has left which died between the end of an upload and their deletion. */
   async deleteOrphans(): Promise<void> {
-    const { database, find } = this.#options;
-    for (const id of await database.bytesIds()) {
-      if (this.#coming.has(id)) continue;
+    const { database, find, isStored } = this.#options;
+    const orphans = (await database.bytesIds()).filter((id) => {
       const upload = find(id);
-      if (!isStored(id) || (upload && !needsBytes(upload.record))) orphans.push(id);
-    }
+      const isNeeded = upload ? needsBytes(upload.record) : isStored(id);
+      return !isNeeded && !this.#coming.has(id);
+    });
+    if (orphans.length > 0) await database.deleteBytes(orphans);
   }
 
   async #wake(upload: Upload): Promise<void> {

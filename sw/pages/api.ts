@@ -48,14 +48,16 @@ export interface UploadCommands {
   add(uploads: readonly NewUpload[]): Promise<void>;
   pause(id: string | null): Promise<void>;
   resume(id: string | null): Promise<void>;
-  retry(id: string): Promise<void>;
+  retry(id: string | null): Promise<void>;
   cancel(id: string): Promise<void>;
   remove(id: string | null): Promise<void>;
   attach(id: string, source: Source): Promise<void>;
   handle(id: string): Promise<FileSystemFileHandle>;
   reopen(id: string): Promise<void>;
   setOwner(owner: string): Promise<void>;
-  authorized(): Promise<void>;
+  /** @param usesAuth whether the app's pages give headers */
+  authorized(usesAuth: boolean): Promise<void>;
+  visited(): Promise<void>;
   takeBack(): Promise<void>;
   handOverCandidates(): Promise<readonly HandOverCandidate[]>;
 }
@@ -100,7 +102,7 @@ export function createWorkerApi(context: ApiContext): WorkerApi {
     list: () => reply(async () => ({ ...(await commands()).list(), hasRelay: relay !== null })),
     pause: (id: unknown) => command((ready) => ready.pause(check(anyId, id))),
     resume: (id: unknown) => command((ready) => ready.resume(check(anyId, id))),
-    retry: (id: unknown) => command((ready) => ready.retry(check(uploadId, id))),
+    retry: (id: unknown) => command((ready) => ready.retry(check(anyId, id))),
     cancel: (id: unknown) => command((ready) => ready.cancel(check(uploadId, id))),
     remove: (id: unknown) => command((ready) => ready.remove(check(anyId, id))),
     attach: (id: unknown, file: unknown) =>
@@ -111,9 +113,11 @@ export function createWorkerApi(context: ApiContext): WorkerApi {
     setAuth: (headers: unknown, owner: unknown) =>
       command(async (ready) => {
         ready.checkOwner(check(believedOwner, owner));
-        setAuth(check(headerRecord, headers));
-        await ready.authorized();
+        const checked = check(headerRecord, headers);
+        setAuth(checked);
+        await ready.authorized(Object.keys(checked).length > 0);
       }),
+    visit: () => command((ready) => ready.visited()),
     takeBack: () => command((ready) => ready.takeBack()),
     handOverCandidates: (owner: unknown) =>
       reply(async () => {

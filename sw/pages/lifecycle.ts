@@ -51,28 +51,35 @@ export class Lifecycle {
   /**
    * A `sync` runs beside the hold: it is what the browser repeats after a crash, so it must not end before the work does.
    *
-   * @param whenTimeIsUp whether the browser should try again later by itself; otherwise this one counts as used
+   * @param busy settles when there is nothing left to do now
+   * @param isUsed whether the event may count as used; asked when there is nothing left to do, or no time. Otherwise the
+   *   browser fires it again later
    */
   holdSync(
     event: Pick<ExtendableEvent, "waitUntil">,
     busy: Promise<unknown>,
-    whenTimeIsUp: () => Promise<"retry" | "used">,
+    isUsed: () => Promise<boolean>,
   ): void {
     const { clock } = this.#platform;
     this.#endsAt = Math.max(this.#endsAt, clock.elapsed() + LONGEST_SYNC_MS);
     event.waitUntil(
       new Promise<void>((resolve, reject) => {
-        const undo = clock.after(LONGEST_SYNC_MS, async () => {
-          if ((await whenTimeIsUp()) === "used") resolve();
+        const decide = async () => {
+          end();
+          if (await isUsed().catch(() => false)) resolve();
           else reject(new Error("backhaul: not done yet"));
-        });
+        };
+        const undo = clock.after(LONGEST_SYNC_MS, decide);
         const end = () => {
           undo();
-          this.#releaseSyncs.delete(end);
-          resolve();
+          this.#releaseSyncs.delete(release);
         };
-        this.#releaseSyncs.add(end);
-        busy.then(end, end);
+        const release = () => {
+          end();
+          reject(new Error("backhaul: a newer version goes on"));
+        };
+        this.#releaseSyncs.add(release);
+        busy.then(decide, decide);
       }),
     );
   }

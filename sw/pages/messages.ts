@@ -20,7 +20,11 @@ export type HandedOver = Extract<PageMessage, { type: "handedOver" }>;
  */
 export function createMessageHandler(
   api: WorkerApi,
-  onHandedOver: (message: HandedOver, clientId: string) => Promise<void>,
+  handlers: {
+    readonly handedOver: (message: HandedOver, clientId: string) => Promise<void>;
+    /** Something may have changed outside. */
+    readonly visit: () => Promise<void>;
+  },
 ): (event: Pick<ExtendableMessageEvent, "data" | "source">) => Promise<void> | undefined {
   /** Calls being worked on, by Comlink's id. A page repeats a call until it is answered. */
   const calls = new Map<string, Promise<void>>();
@@ -36,10 +40,11 @@ export function createMessageHandler(
     if (!isPageMessage(message)) return undefined;
     switch (message.type) {
       case "here":
-      case "wake":
         return Promise.resolve();
+      case "wake":
+        return message.isVisit === true ? handlers.visit() : Promise.resolve();
       case "handedOver":
-        return onHandedOver(message, source.id);
+        return handlers.handedOver(message, source.id);
       case "call": {
         const { id } = message.message;
         const known = calls.get(id);

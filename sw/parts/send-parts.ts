@@ -5,13 +5,7 @@ import { partBytes } from "../../src/core/part-plan.ts";
 import { type PartReceipt, StorageFault, type UploadStorage } from "../../src/core/storage.ts";
 import type { TraceStep } from "../../src/core/trace.ts";
 import type { UploadDatabase } from "../database/index.ts";
-import {
-  type Breaker,
-  isPassing,
-  retryDelayMs,
-  type Uploading,
-  type UploadRecord,
-} from "../model/index.ts";
+import { type Breaker, isPassing, retryDelayMs, type Uploading, type UploadRecord } from "../model/index.ts";
 import { type Platform, sleep } from "../platform/index.ts";
 import { type ChecksumAlgorithm, hexOf } from "./checksums.ts";
 import { listParts } from "./list-parts.ts";
@@ -224,11 +218,7 @@ class PartSender {
     }
   }
 
-  #afterTry(
-    partNumber: number,
-    delivery: Exclude<Delivery, { type: "stored" }>,
-    startedAt: number,
-  ): void {
+  #afterTry(partNumber: number, delivery: Exclude<Delivery, { type: "stored" }>, startedAt: number): void {
     const { ledger } = this.#upload;
     // Only a fault says something about S3 itself.
     if (delivery.type !== "fault") this.#context.s3.leave();

@@ -79,7 +79,7 @@ export const browserPlatform: Platform = {
   },
   openChannel(name) {
     const channel = new BroadcastChannel(name);
-    return { post: (message) => channel.postMessage(message) };
+    return { post: (message) => channel.postMessage(message), close: () => channel.close() };
   },
   // Safari has it since version 17.
   storageEstimate: async () => (await navigator.storage?.estimate?.()) ?? {},

@@ -3,4 +3,11 @@
 export { browserPlatform } from "./browser-platform.ts";
 export type { Channel, Clock, PageClient, Platform } from "./platform.ts";
 export { sleep } from "./sleep.ts";
-export { fetchWhole, type PutAnswer, postJson, putPart, type Transport } from "./transport.ts";
+export {
+  fetchWhole,
+  type JsonAnswer,
+  type PutAnswer,
+  postJson,
+  putPart,
+  type Transport,
+} from "./transport.ts";

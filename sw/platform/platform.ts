@@ -96,4 +96,6 @@ export interface WorkerRegistration {
 
 export interface Channel {
   post(message: unknown): void;
+  /** What is posted from then on reaches nobody. */
+  close(): void;
 }

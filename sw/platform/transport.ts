@@ -49,6 +49,14 @@ export async function putPart(
 export interface JsonAnswer extends AnswerHead {
   /** Undefined where the body is not JSON. */
   readonly json: unknown;
+  /** The server sends elsewhere, for instance to where users sign in. */
+  readonly isRedirect: boolean;
+}
+
+export interface PostOptions {
+  readonly headers: Readonly<Record<string, string>>;
+  readonly credentials: RequestCredentials;
+  readonly timeoutMs: number;
 }
 
 /** @throws {StorageFault} `network` */
@@ -56,16 +64,20 @@ export async function postJson(
   transport: Transport,
   url: URL,
   body: unknown,
-  { headers, timeoutMs }: { headers: Readonly<Record<string, string>>; timeoutMs: number },
+  { headers, credentials, timeoutMs }: PostOptions,
 ): Promise<JsonAnswer> {
   const init: RequestInit = {
     method: "POST",
     headers: { ...headers, "content-type": "application/json" },
     body: JSON.stringify(body),
+    credentials,
+    // Followed, a redirect to a page of another origin would look like a broken network.
+    redirect: "manual",
   };
   return withAnswer(transport, url, init, timeoutMs, async (response) => ({
     ...answerHead(transport, response),
     json: parseJson(await response.text()),
+    isRedirect: response.type === "opaqueredirect" || (response.status >= 300 && response.status < 400),
   }));
 }
 

@@ -10,7 +10,7 @@ import {
 } from "../../src/core/http-api.ts";
 import { classifyStatus } from "../../src/core/outcome.ts";
 import { StorageFault, type UploadStorage } from "../../src/core/storage.ts";
-import { type Platform, postJson } from "../platform/index.ts";
+import { type JsonAnswer, type Platform, postJson } from "../platform/index.ts";
 
 /** The storage behind the app's own server, which runs `createUploadHandler` of `backhaul/server`. */
 export interface HttpStorageOptions {
@@ -28,37 +28,58 @@ export interface HttpStorageOptions {
    * @default 30000
    */
   readonly timeoutMs?: number;
+  /**
+   * Whether cookies go along, as with `fetch`. With "include" and a server on another origin, that server must answer with
+   * `Access-Control-Allow-Credentials: true` and name the app's origin in `Access-Control-Allow-Origin`.
+   * @default "same-origin"
+   */
+  readonly credentials?: RequestCredentials;
 }
 
-/** A storage that sends headers of the app's with each request, as `uploads.setAuth` gave them. They are kept in memory only. */
+/** A storage that sends headers of the app's with each request, as pages gave them. They are kept in memory only. */
 export interface AuthorizedStorage extends UploadStorage {
-  setAuth(headers: Readonly<Record<string, string>>): void;
+  setAuth(headers: Headers | undefined): void;
+  useAuthSource(source: AuthSource): void;
   /** Base URL of the relay; null if there is none. */
   readonly relay: string | null;
+}
+
+type Headers = Readonly<Record<string, string>>;
+
+/** Where headers come from that no page has given yet, or that the server does not accept any more. */
+interface AuthSource {
+  isExpected(): boolean;
+  ask(): Promise<void>;
 }
 
 const TIMEOUT_MS = 30_000;
 const COMPLETE_TIMES = 8;
 
 export function createHttpStorage(
-  { endpoint, relay = true, timeoutMs = TIMEOUT_MS }: HttpStorageOptions,
+  { endpoint, relay = true, timeoutMs = TIMEOUT_MS, credentials = "same-origin" }: HttpStorageOptions,
   platform: Pick<Platform, "clock" | "fetch" | "worker">,
 ): AuthorizedStorage {
   const base = new URL(endpoint.endsWith("/") ? endpoint : `${endpoint}/`, platform.worker.url);
-  let auth: Readonly<Record<string, string>> = {};
+  let auth: Headers | undefined;
+  let source: AuthSource = { isExpected: () => false, ask: async () => {} };
 
+  /** @throws {StorageFault} */
   async function call<T>(
     operation: Operation,
     body: unknown,
     schema: v.GenericSchema<unknown, T>,
   ): Promise<T> {
+    // Without the headers that this app usually gives, a refusal would say nothing.
+    if (auth === undefined && source.isExpected()) await source.ask();
+    if (auth === undefined && source.isExpected()) throw signInFirst();
     const usedAuth = auth;
-    const answer = await postJson(platform, new URL(operation, base), body, {
-      headers: auth,
-      timeoutMs: operation === "complete" ? timeoutMs * COMPLETE_TIMES : timeoutMs,
-    });
-    // The user has signed in while it was on its way; nobody would say so again.
-    if (answer.status === 401 && usedAuth !== auth) return call(operation, body, schema);
+    let answer = await send(operation, body);
+    if (isSignInWanted(answer)) {
+      // The user may have signed in meanwhile, or a page may have newer headers.
+      if (auth === usedAuth) await source.ask();
+      if (auth === usedAuth) throw faultOf(answer);
+      answer = await send(operation, body);
+    }
     if (answer.status !== 200) throw faultOf(answer);
     const parsed = v.safeParse(schema, answer.json);
     if (!parsed.success)
@@ -68,7 +89,16 @@ export function createHttpStorage(
     return parsed.output;
   }
 
-  function faultOf(answer: Awaited<ReturnType<typeof postJson>>): StorageFault {
+  function send(operation: Operation, body: unknown): Promise<JsonAnswer> {
+    return postJson(platform, new URL(operation, base), body, {
+      headers: auth ?? {},
+      credentials,
+      timeoutMs: operation === "complete" ? timeoutMs * COMPLETE_TIMES : timeoutMs,
+    });
+  }
+
+  function faultOf(answer: JsonAnswer): StorageFault {
+    if (answer.isRedirect) return signInFirst();
     const parsed = v.safeParse(errorAnswer, answer.json);
     if (!parsed.success) return classifyStatus(answer);
     const { kind, code, detail } = parsed.output.error;
@@ -84,6 +114,9 @@ export function createHttpStorage(
     setAuth(headers) {
       auth = headers;
     },
+    useAuthSource(given) {
+      source = given;
+    },
     begin: (intent) => call("begin", intent, beginAnswer),
     async sign(token, wanted) {
       const { parts } = await call("sign", { token, parts: wanted }, signAnswer);
@@ -95,4 +128,13 @@ export function createHttpStorage(
       await call("abort", { token }, abortAnswer);
     },
   };
+}
+
+/** The app's server wants to know who this is. A redirect is how many an app says so: to the page where users sign in. */
+function isSignInWanted({ status, isRedirect }: JsonAnswer): boolean {
+  return status === 401 || isRedirect;
+}
+
+function signInFirst(): StorageFault {
+  return new StorageFault("unauthorized", "UNAUTHORIZED");
 }

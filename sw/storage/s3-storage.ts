@@ -90,7 +90,9 @@ export function createS3Storage(
 
   return {
     relay: null,
-    setAuth: (headers) => source.setHeaders(headers),
+    setAuth: (headers) => source.setHeaders(headers ?? {}),
+    // Its credentials come from the app's own function, which says what it lacks.
+    useAuthSource() {},
     async begin({ uploadId, key, size, type: wantedType, method, partSize, checksum, triedForMs }) {
       const type = toMediaType(wantedType);
       if (type === null) throw new UploadError("REQUEST_INVALID", "type should be a MIME type");

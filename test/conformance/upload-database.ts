@@ -37,6 +37,7 @@ export function uploadDatabaseSuite(defineTest: DefineTest, makeBed: () => Promi
   test("knows nobody and no speed at first", async (database) => {
     assert.strictEqual(await database.owner(), "");
     assert.strictEqual(await database.partSpeed(), null);
+    assert.strictEqual(await database.usesAuth(), false);
     assert.deepEqual(await database.all(), { records: [], unreadableIds: [] });
     assert.deepEqual(await database.bytesIds(), []);
   });
@@ -44,10 +45,12 @@ export function uploadDatabaseSuite(defineTest: DefineTest, makeBed: () => Promi
   test("keeps owner and speed for the next connection", async (database, bed) => {
     await database.setOwner("ada");
     await database.setPartSpeed(125_000);
+    await database.setUsesAuth(true);
     database.close();
     const next = await bed.open();
     assert.strictEqual(await next.owner(), "ada");
     assert.strictEqual(await next.partSpeed(), 125_000);
+    assert.strictEqual(await next.usesAuth(), true);
   });
 
   test("gives uploads their order, after all that are stored", async (database, bed) => {
@@ -430,6 +433,8 @@ async function assertClosed(database: UploadDatabase): Promise<void> {
     owner: database.owner(),
     setOwner: database.setOwner("eve"),
     partSpeed: database.partSpeed(),
+    usesAuth: database.usesAuth(),
+    setUsesAuth: database.setUsesAuth(true),
     setPartSpeed: database.setPartSpeed(1),
     all: database.all(),
     add: database.add([queued()]),

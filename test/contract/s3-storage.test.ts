@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe } from "vitest";
-import { s3Storage } from "../../sw/storage/s3-storage.ts";
+import { browserPlatform } from "../../sw/platform/browser-platform.ts";
+import { createS3Storage } from "../../sw/storage/s3-storage.ts";
 import { type StorageBed, uploadStorageSuite } from "../conformance/upload-storage.ts";
 import { isCephInstalled, startCeph } from "../engines/ceph.ts";
 import { CephSessions } from "../engines/ceph-sessions.ts";
@@ -25,7 +26,7 @@ describe.skipIf(isSkipped)("the storage that asks S3 itself", () => {
     const { endpoint, region } = ceph;
     const credentials = () => sessions.assumeRole();
     const options = { credentials, bucket: engine.bucket, endpoint, region, forcePathStyle: true };
-    bed = { engine, storage: s3Storage(options) };
+    bed = { engine, storage: createS3Storage(options, browserPlatform) };
   });
 
   afterAll(async () => {

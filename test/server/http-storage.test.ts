@@ -1,5 +1,6 @@
-import { afterAll, beforeAll, describe, vi } from "vitest";
-import { httpStorage } from "../../sw/storage/http-storage.ts";
+import { afterAll, beforeAll, describe } from "vitest";
+import { browserPlatform } from "../../sw/platform/browser-platform.ts";
+import { createHttpStorage } from "../../sw/storage/http-storage.ts";
 import { type StorageBed, uploadStorageSuite } from "../conformance/upload-storage.ts";
 import { type S3Engine, startS3 } from "./s3-engine.ts";
 import { startUploadServer, type UploadServer } from "./upload-server.ts";
@@ -12,14 +13,14 @@ describe("the storage behind an app's server", () => {
   beforeAll(async () => {
     engine = await startS3();
     server = await startUploadServer(engine);
-    vi.stubGlobal("self", { location: new URL(server.url) });
-    bed = { engine, storage: httpStorage({ endpoint: server.url }) };
+    const { clock } = browserPlatform;
+    const worker = { url: server.url, scope: server.url, hasWaitingVersion: false, onNewVersion: () => {} };
+    bed = { engine, storage: createHttpStorage({ endpoint: server.url }, { clock, fetch, worker }) };
   });
 
   afterAll(async () => {
     await server.close();
     await engine.close();
-    vi.unstubAllGlobals();
   });
 
   uploadStorageSuite(() => bed);

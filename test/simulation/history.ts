@@ -312,9 +312,9 @@ class History {
     const tab = this.#browser.openTab();
     const connect = async () => {
       const owner = this.#owner.since > 0 ? { owner: this.#owner.name } : {};
-      await tab.uploads.open(owner);
+      const auth = this.#scenario.auth === "bearer" ? { auth: () => this.#bearer() } : {};
+      await tab.uploads.open({ ...owner, ...auth });
       tab.uploads.subscribe((list) => this.monitor.shown(list));
-      if (this.#scenario.auth === "bearer") await tab.uploads.setAuth(this.#bearer());
     };
     connect().catch((error: unknown) => this.monitor.note(`a tab could not connect: ${error}`));
     return tab;
@@ -396,7 +396,7 @@ class History {
     const [tab] = this.#browser.tabs;
     if (!tab) return;
     if (this.#scenario.auth === "bearer")
-      for (const each of this.#browser.tabs) each.uploads.setAuth(this.#bearer()).catch(() => {});
+      for (const each of this.#browser.tabs) each.uploads.setAuth(() => this.#bearer()).catch(() => {});
     else {
       // Signing in with a cookie leads to a page that is loaded anew.
       tab.close();
@@ -416,7 +416,7 @@ class History {
       this.monitor.note(`setOwner was refused: ${error}`);
     }
     if (this.#owner.name === name) this.#owner = since();
-    if (this.#scenario.auth === "bearer") tab.uploads.setAuth(this.#bearer()).catch(() => {});
+    if (this.#scenario.auth === "bearer") tab.uploads.setAuth(() => this.#bearer()).catch(() => {});
   }
 
   #makeUnreadable(number: number): void {

@@ -1,8 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { RETRY_POLICY } from "../../src/core/options.ts";
-import { type FaultKind, StorageFault } from "../../src/core/storage.ts";
-import { isWorthRetrying, putTimeoutMs, retryDelayMs } from "../../sw/model/retry.ts";
+import { isPassing, putTimeoutMs, retryDelayMs } from "../../sw/model/retry.ts";
 
 const ALMOST_1 = 1 - 2 ** -53;
 
@@ -12,12 +10,12 @@ describe("the wait before a retry", () => {
     [2, 2_000],
     [3, 4_000],
     [6, 32_000],
-    [7, 60_000],
-    [8, 60_000],
-    [5_000, 60_000],
-  ])("after %d faults is drawn from 250 to %d ms", (attempts, longest) => {
-    expect(retryDelayMs(attempts, 0)).toBe(250);
-    expect(retryDelayMs(attempts, 0.5)).toBe(250 + (longest - 250) / 2);
+    [10, 512_000],
+    [11, 900_000],
+    [5_000, 900_000],
+  ])("after %d faults is drawn from the upper half of %d ms", (attempts, longest) => {
+    expect(retryDelayMs(attempts, 0)).toBe(longest / 2);
+    expect(retryDelayMs(attempts, 0.5)).toBe(longest * 0.75);
     expect(retryDelayMs(attempts, ALMOST_1)).toBe(longest);
   });
 
@@ -26,45 +24,34 @@ describe("the wait before a retry", () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 100 }), dice, dice, (attempts, a, b) => {
         const [low, high] = [retryDelayMs(attempts, Math.min(a, b)), retryDelayMs(attempts, Math.max(a, b))];
-        expect(low).toBeGreaterThanOrEqual(250);
+        expect(low).toBeGreaterThanOrEqual(500);
         expect(low).toBeLessThanOrEqual(high);
-        expect(high).toBeLessThanOrEqual(60_000);
+        expect(high).toBeLessThanOrEqual(900_000);
       }),
     );
   });
 
-  test("is what the server asks for, if it asks", () => {
-    expect(retryDelayMs(1, 0.9, 120_000)).toBe(120_000);
-    expect(retryDelayMs(20, 0.9, 10)).toBe(10);
+  test("is never shorter than what the server asks for, and at most a tenth longer", () => {
+    expect(retryDelayMs(1, 0, 120_000)).toBe(120_000);
+    expect(retryDelayMs(20, ALMOST_1, 120_000)).toBe(132_000);
   });
 
   test("follows another policy", () => {
-    const policy = { baseMs: 100, maxMs: 150, maxServerAttempts: 2 };
+    const policy = { baseMs: 100, maxMs: 150 };
     expect(retryDelayMs(1, ALMOST_1, undefined, policy)).toBe(100);
     expect(retryDelayMs(2, ALMOST_1, undefined, policy)).toBe(150);
   });
 });
 
-describe("a retry is worth it", () => {
-  const fault = (kind: FaultKind) => new StorageFault(kind, "SERVER_ERROR");
-
-  test("for the network always", () => {
-    expect(isWorthRetrying(fault("network"), 1_000_000)).toBe(true);
-  });
-
-  test("for a busy server until the 8th fault in a row", () => {
-    expect(RETRY_POLICY.maxServerAttempts).toBe(8);
-    expect(isWorthRetrying(fault("transient"), 7)).toBe(true);
-    expect(isWorthRetrying(fault("transient"), 8)).toBe(false);
-  });
-
-  test("for one's turn always", () => {
-    expect(isWorthRetrying(new StorageFault("transient", "RATE_LIMITED"), 1_000_000)).toBe(true);
-  });
-
-  test.each(["unauthorized", "gone", "partsMismatch", "permanent"] as const)("never for %s", (kind) => {
-    expect(isWorthRetrying(fault(kind), 1)).toBe(false);
-  });
+test.each([
+  ["network", true],
+  ["transient", true],
+  ["unauthorized", false],
+  ["gone", false],
+  ["partsMismatch", false],
+  ["permanent", false],
+] as const)("a fault of the kind %s passes by itself: %s", (kind, passes) => {
+  expect(isPassing({ kind })).toBe(passes);
 });
 
 describe("time for a PUT", () => {
@@ -74,6 +61,10 @@ describe("time for a PUT", () => {
     expect(putTimeoutMs(0, 60_000, null)).toBe(60_000);
     expect(putTimeoutMs(16 * KIB, 60_000, null)).toBe(61_000);
     expect(putTimeoutMs(16 * KIB * 300, 5_000, null)).toBe(305_000);
+  });
+
+  test.each([null, 0])("is a number for an empty part at a speed of %s", (speed) => {
+    expect(putTimeoutMs(0, 60_000, speed)).toBe(60_000);
   });
 
   test("ten times what the last part took, where that is less", () => {

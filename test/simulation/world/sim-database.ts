@@ -57,6 +57,8 @@ export class SimDatabases {
       setOwner: (owner) => write("setOwner", () => memory.setOwner(owner)),
       partSpeed: () => read(() => memory.partSpeed()),
       setPartSpeed: (speed) => write("setPartSpeed", () => memory.setPartSpeed(speed)),
+      usesAuth: () => read(() => memory.usesAuth()),
+      setUsesAuth: (usesAuth) => write("setUsesAuth", () => memory.setUsesAuth(usesAuth)),
       all: () => read(() => memory.all()),
       add: (records) => write("add", () => memory.add(records)),
       apply: (events) => write("apply", () => memory.apply(events)),

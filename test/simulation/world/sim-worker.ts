@@ -158,6 +158,7 @@ export class SimWorker {
       backgroundFetch: host.backgroundFetch(life),
       openChannel: (name) => ({
         post: (message) => life.isAlive && host.broadcast(name, structuredClone(message)),
+        close: () => {},
       }),
       storageEstimate: () => life.deliver({}, 1),
       on: (type, listener) => {
