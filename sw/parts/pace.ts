@@ -21,6 +21,7 @@ export class PartPace<Turn extends { readonly id: string }> {
   /** Of one part among the others, in bytes per second; null until one has arrived. */
   #partSpeed: number | null = null;
   #steadySpeed: number | null = null;
+  #lastFault: StorageFault | undefined;
 
   constructor(options: PartPaceOptions<Turn>) {
     this.#concurrency = new Concurrency(options.capacity);
@@ -38,6 +39,11 @@ export class PartPace<Turn extends { readonly id: string }> {
     return this.#steadySpeed;
   }
 
+  /** What has gone wrong last with any part. */
+  get lastFault(): StorageFault | undefined {
+    return this.#lastFault;
+  }
+
   /** Waits for a place; undefined if the signal aborts first. */
   acquire(turn: Turn, signal: AbortSignal): Promise<Slot | undefined> {
     return this.#slots.acquire(turn, signal);
@@ -52,7 +58,9 @@ export class PartPace<Turn extends { readonly id: string }> {
     this.#change(() => this.#concurrency.arrived(part));
   }
 
-  failed({ code }: StorageFault): void {
+  failed(fault: StorageFault): void {
+    this.#lastFault = fault;
+    const { code } = fault;
     if (code !== "SLOW_DOWN" && code !== "STALLED") return;
     // What was fast may have become slow: the next ones get the time that a slow link needs.
     this.#partSpeed = null;

@@ -120,7 +120,7 @@ class PartSender {
       while (!this.#failure && !this.#signal.aborted && !ledger.isComplete) {
         if (this.#startLookUp()) continue;
         if (!this.#isResting && ledger.hasPending) await this.#startPart();
-        else if (this.#underWay.size > 0 || !this.#lastFault) await this.#somethingSettles();
+        else if (this.#underWay.size > 0) await this.#somethingSettles();
         else break;
       }
       await Promise.all(this.#underWay);
@@ -129,10 +129,13 @@ class PartSender {
     }
     if (this.#failure) throw this.#failure.error;
     if (ledger.isComplete && (await this.#verify())) return { type: "sent" };
-    if (ledger.isComplete || this.#signal.aborted || !this.#lastFault) return { type: "unfinished" };
+    if (ledger.isComplete || this.#signal.aborted) return { type: "unfinished" };
+    // Another upload may have found out that S3 can't be used.
+    const fault = this.#lastFault ?? this.#context.pace.lastFault;
+    if (!fault) return { type: "unfinished" };
     const gateMs = this.#context.s3.waitMs(this.#context.platform.clock.elapsed());
     const until = gateMs > 0 ? this.#now() + gateMs : (ledger.nextDoubtAt ?? this.#now());
-    return { type: "rest", until, fault: this.#lastFault };
+    return { type: "rest", until, fault };
   }
 
   #now(): number {
