@@ -81,7 +81,7 @@ export async function settleRemote(upload: LiveUpload, context: DriveContext): P
     if (isDatabaseError(error)) throw error;
     upload.settleAttempts += 1;
     if (error instanceof StorageFault && (isPassing(error) || error.kind === "unauthorized"))
-      return waitAfter(upload.settleAttempts, error, context);
+      return waitAfter(upload.settleAttempts, error, context, upload);
     // Refused for good: the server's clean-up of old multipart uploads is what is left.
     console.warn("backhaul: an upload that has ended could not be aborted at the storage.", error);
     await context.apply(upload, { type: "aborted" });
@@ -118,7 +118,11 @@ async function askToBegin(
 async function send(upload: LiveUpload, record: Uploading, context: DriveContext): Promise<void> {
   const end = await withBytes(upload, context.database, (bytes) => sendParts(upload, record, bytes, context));
   if (end.type === "sent") await context.apply(upload, { type: "sent" });
-  else if (end.type === "rest") await context.apply(upload, restOf(end.fault, end.until, context));
+  else if (end.type === "rest") {
+    upload.ownDueAt = context.platform.clock.elapsed() + end.ownMs;
+    const waitMs = Math.max(end.ownMs, context.gates.waitMs);
+    await context.apply(upload, restOf(end.fault, context.platform.clock.now() + waitMs, context));
+  }
   // Changes nothing, but reads what is stored, which another version of the worker may have written.
   else if (!upload.signal.aborted) await context.apply(upload, { type: "progressed" });
 }
@@ -140,7 +144,7 @@ function eventOf(error: unknown, upload: LiveUpload, context: DriveContext): Upl
   const fault = error instanceof StorageFault ? error : unexpected(error);
   const attempts = upload.record.attempts + 1;
   const rest = () => {
-    const waitMs = waitAfter(attempts, fault, context);
+    const waitMs = waitAfter(attempts, fault, context, upload);
     return restOf(fault, context.platform.clock.now() + waitMs, context);
   };
   if (isPassing(fault)) return rest();
@@ -163,9 +167,14 @@ function eventOf(error: unknown, upload: LiveUpload, context: DriveContext): Upl
 }
 
 /** In how many milliseconds to try again: when the upload may, and the way is open for it. */
-function waitAfter(attempts: number, fault: StorageFault, context: DriveContext): number {
-  const { platform, retry, gates } = context;
+function waitAfter(
+  attempts: number,
+  fault: StorageFault,
+  { platform, retry, gates }: DriveContext,
+  upload: LiveUpload,
+): number {
   const own = retryDelayMs(attempts, platform.random(), fault.retryAfterMs, retry);
+  upload.ownDueAt = platform.clock.elapsed() + own;
   return Math.max(own, gates.waitMs);
 }
 

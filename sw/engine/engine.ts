@@ -83,6 +83,7 @@ export async function startEngine(context: EngineContext): Promise<Engine> {
     apply: (upload, event) => roster.apply(upload, event),
     onSettled: () => supervisor.startDueWork(),
   });
+  roster.on("ended", (id) => copies.ended(id));
   const supervisor = new Supervisor({
     platform,
     roster,

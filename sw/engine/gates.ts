@@ -12,6 +12,8 @@ export class Gates {
   /** The user's sign-in. */
   readonly auth: Breaker;
   readonly #platform: Pick<Platform, "clock" | "random">;
+  /** What has shut the server's gate. */
+  #serverFault: { readonly operation: keyof UploadStorage; readonly isNetwork: boolean } | undefined;
 
   constructor(platform: Pick<Platform, "clock" | "random">, policy: RetryPolicy) {
     this.#platform = platform;
@@ -47,6 +49,7 @@ export class Gates {
 
   /** A worker that has just started doesn't know how things stand, so one upload finds out for all. */
   startShut(): void {
+    this.#serverFault = undefined;
     this.server.probeNow(this.#platform.clock.elapsed());
   }
 
@@ -60,33 +63,52 @@ export class Gates {
    * @param onOpened called when a gate that was shut has opened
    */
   guard(storage: UploadStorage, onOpened: () => void): UploadStorage {
-    const watch = async <T>(call: Promise<T>): Promise<T> => {
+    const watch = async <T>(operation: keyof UploadStorage, call: Promise<T>): Promise<T> => {
       const startedAt = this.#platform.clock.elapsed();
       try {
         const answer = await call;
-        if (this.server.succeeded() || this.auth.succeeded()) onOpened();
+        this.#succeeded(operation, onOpened);
         return answer;
       } catch (error) {
-        if (error instanceof StorageFault) this.#heard(error, startedAt, onOpened);
+        if (error instanceof StorageFault) this.#heard(error, operation, startedAt, onOpened);
         throw error;
       }
     };
     return {
-      begin: (intent) => watch(storage.begin(intent)),
-      sign: (token, parts) => watch(storage.sign(token, parts)),
-      uploadedParts: (token, after) => watch(storage.uploadedParts(token, after)),
-      complete: (token, parts) => watch(storage.complete(token, parts)),
-      abort: (token) => watch(storage.abort(token)),
+      begin: (intent) => watch("begin", storage.begin(intent)),
+      sign: (token, parts) => watch("sign", storage.sign(token, parts)),
+      uploadedParts: (token, after) => watch("uploadedParts", storage.uploadedParts(token, after)),
+      complete: (token, parts) => watch("complete", storage.complete(token, parts)),
+      abort: (token) => watch("abort", storage.abort(token)),
     };
   }
 
-  #heard(fault: StorageFault, startedAt: number, onOpened: () => void): void {
+  #heard(fault: StorageFault, operation: keyof UploadStorage, startedAt: number, onOpened: () => void): void {
     if (fault.kind === "unauthorized") this.failed(this.auth, startedAt, fault);
-    else if (isPassing(fault)) this.failed(this.server, startedAt, fault);
+    else if (isPassing(fault)) {
+      this.failed(this.server, startedAt, fault);
+      this.#serverFault = { operation, isNetwork: fault.kind === "network" };
+    }
     // The server has understood the request, whatever it thinks of this upload.
-    else if (this.server.succeeded()) onOpened();
+    else this.#succeeded(operation, onOpened);
+  }
+
+  #succeeded(operation: keyof UploadStorage, onOpened: () => void): void {
+    const hasSignedIn = this.auth.succeeded();
+    const { server } = this;
+    const isTelling =
+      this.#serverFault === undefined ||
+      this.#serverFault.isNetwork ||
+      this.#serverFault.operation === operation ||
+      ASKS_S3.has(operation);
+    const isServerBack = isTelling && server.succeeded();
+    if (!isTelling) server.leave();
+    if (hasSignedIn || isServerBack) onOpened();
   }
 }
+
+/** The operations for which the server needs S3. That it can do others says nothing about these. */
+const ASKS_S3: ReadonlySet<keyof UploadStorage> = new Set(["uploadedParts", "complete", "abort"]);
 
 /** A user who has to sign in does so by a page, which tells; these are for apps whose pages don't. */
 const FIRST_SIGN_IN_MS = 60_000;

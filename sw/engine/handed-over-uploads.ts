@@ -14,7 +14,7 @@ export interface HandedOverOptions {
   readonly roster: Roster;
   readonly supervisor: Supervisor;
   readonly database: UploadDatabase;
-  readonly clock: Pick<Clock, "now">;
+  readonly clock: Pick<Clock, "elapsed">;
   readonly trace: (step: TraceStep) => void;
 }
 
@@ -93,7 +93,7 @@ export class HandedOverUploads {
       );
       await database.claimParts(uploadId, upload.record.remote.token, doubtful);
       for (const partNumber of doubtful)
-        if (!ledger.isDone(partNumber)) ledger.doubt(partNumber, clock.now());
+        if (!ledger.isDone(partNumber)) ledger.doubt(partNumber, clock.elapsed());
     }
     supervisor.startDueWork();
   }

@@ -1,6 +1,6 @@
 import { Emitter } from "../../src/core/emitter.ts";
 import type { Lane, WireSnapshot } from "../../src/core/snapshot.ts";
-import type { PartReceipt } from "../../src/core/storage.ts";
+import type { PartReceipt, StorageFault } from "../../src/core/storage.ts";
 import type { FileHolder } from "../files/index.ts";
 import {
   PartLedger,
@@ -22,6 +22,8 @@ export class LiveUpload implements SendingUpload, FileHolder {
   bytes: Blob | undefined;
   /** Settles when whoever drives the upload has let go of it; undefined while nobody does. */
   driving: Promise<void> | undefined;
+  /** When it might be tried again if the way were open, by `clock.elapsed()`. */
+  ownDueAt = Number.POSITIVE_INFINITY;
   /** An event of the supervisor's is being written: nothing else is to be decided on the record as it is. */
   isBeingWritten = false;
   /** Times that S3 took back what it had confirmed: the open upload, or parts of it. */
@@ -29,6 +31,7 @@ export class LiveUpload implements SendingUpload, FileHolder {
   /** Tries to send parts that have failed in this worker's life. */
   faults = 0;
   etagsAreOpaque = false;
+  lastFault: StorageFault | undefined;
   lane: Lane = "worker";
   /** Faults in a row in aborting what an ended upload has left open. */
   settleAttempts = 0;
@@ -65,6 +68,11 @@ export class LiveUpload implements SendingUpload, FileHolder {
     if (this.#record.state !== "waiting" || this.#record.nextAttemptAt === null)
       return Number.POSITIVE_INFINITY;
     return this.#dueAt;
+  }
+
+  /** The way is open again for all: what is left of the wait is the upload's own. */
+  shortenWait(): void {
+    this.#dueAt = Math.min(this.#dueAt, this.ownDueAt);
   }
 
   /** What it waits for may have come: it is tried at once. */

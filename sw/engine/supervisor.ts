@@ -298,7 +298,8 @@ export class Supervisor {
 
   /** What one has found out is true for all that wait for the same. */
   #onGateOpened(): void {
-    for (const upload of this.#waiting("offline", "backoff", "auth")) upload.makeDue();
+    for (const upload of this.#waiting("offline", "backoff")) upload.shortenWait();
+    if (!this.#gates.isSignedOut) for (const upload of this.#waiting("auth")) upload.makeDue();
     this.startDueWork();
   }
 

@@ -21,7 +21,7 @@ export interface FileCopiesOptions<Upload extends FileHolder> {
 export class FileCopies<Upload extends FileHolder> {
   readonly #options: FileCopiesOptions<Upload>;
   /** Copies under way, by upload. */
-  readonly #underWay = new Map<string, Promise<void>>();
+  readonly #underWay = new Map<string, { readonly settled: Promise<void>; readonly stop: AbortController }>();
   #last: Promise<void> = Promise.resolve();
   /** Ids of uploads whose bytes are kept before they are added. */
   readonly #coming = new Set<string>();
@@ -36,7 +36,12 @@ export class FileCopies<Upload extends FileHolder> {
 
   /** Settles once this upload's bytes are kept, or can't be. */
   async settled(id: string): Promise<void> {
-    await this.#underWay.get(id);
+    await this.#underWay.get(id)?.settled;
+  }
+
+  /** The upload has come to its end, so that its bytes are not needed any more. */
+  ended(id: string): void {
+    this.#underWay.get(id)?.stop.abort();
   }
 
   /** Gives an upload its bytes, at once from memory; they are copied in their turn. */
@@ -46,15 +51,14 @@ export class FileCopies<Upload extends FileHolder> {
     // The worker died between the record and its bytes, and the page has sent the file again.
     void this.#wake(upload);
     // One after another: a thousand copies at once would keep the database from everything else.
-    const copy = this.#last.then(() => this.#keep(upload, source));
+    const stop = new AbortController();
+    const copy = this.#last.then(() => this.#keep(upload, source, stop.signal));
     this.#last = copy;
-    this.#underWay.set(
-      upload.id,
-      copy.finally(() => {
-        this.#underWay.delete(upload.id);
-        this.#options.onSettled();
-      }),
-    );
+    const settled = copy.finally(() => {
+      this.#underWay.delete(upload.id);
+      this.#options.onSettled();
+    });
+    this.#underWay.set(upload.id, { settled, stop });
   }
 
   /**
@@ -112,19 +116,20 @@ export class FileCopies<Upload extends FileHolder> {
       await this.#options.apply(upload, { type: "wake" });
   }
 
-  async #keep(upload: Upload, source: Source): Promise<void> {
+  async #keep(upload: Upload, source: Source, signal: AbortSignal): Promise<void> {
     const { database, apply } = this.#options;
     // Small files may have arrived before their turn to be copied comes.
     if (!needsBytes(upload.record)) return;
     try {
       await this.#checkRoom([source]);
-      await database.putBytes(upload.id, source);
-      // This one may have arrived meanwhile, or its user has canceled it.
+      await database.putBytes(upload.id, source, signal);
+      // It may have arrived meanwhile, or its user has canceled it.
       if (!needsBytes(upload.record)) return await database.deleteBytes([upload.id]);
       // From now on the copy is read: the file on disk may change or vanish.
       if (source instanceof Blob) upload.bytes = await openBytes(database, upload.record);
       await apply(upload, { type: "stored", durability: durabilityOf(source) });
     } catch (error) {
+      if (signal.aborted) return;
       if (error instanceof UploadError && error.code === "FILE_CHANGED")
         await apply(upload, { type: "fail", error: toWire(error) });
       // No room: the upload goes on from memory, and its snapshot says so.

@@ -94,7 +94,7 @@ export class PartLedger {
   }
 
   /**
-   * Its PUT had no clear end, or a fault. It is looked up from `dueAt` on (milliseconds since 1970).
+   * Its PUT had no clear end, or a fault. It is looked up from `dueAt` on, by `Clock.elapsed`.
    *
    * @param error null if nothing went wrong but that it was broken off
    */
@@ -129,7 +129,7 @@ export class PartLedger {
     return due.sort((a, b) => a - b);
   }
 
-  /** When the next part in doubt may be looked up, in milliseconds since 1970; undefined if none is in doubt. */
+  /** When the next part in doubt may be looked up, by `Clock.elapsed`; undefined if none is in doubt. */
   get nextDoubtAt(): number | undefined {
     let next: number | undefined;
     for (const { dueAt } of this.#doubtful.values())

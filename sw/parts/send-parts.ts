@@ -43,8 +43,8 @@ export type SendEnd =
   | { readonly type: "sent" }
   /** The upload was taken away; or what others have sent must be sent again. */
   | { readonly type: "unfinished" }
-  /** Nothing can be done for the upload before `until`, in milliseconds since 1970. */
-  | { readonly type: "rest"; readonly until: number; readonly fault: StorageFault };
+  /** Nothing can be done for the upload in the next `ownMs` milliseconds, or while S3 can't be used. */
+  | { readonly type: "rest"; readonly ownMs: number; readonly fault: StorageFault };
 
 /** New signatures that S3 may refuse in a row before the part is denied. */
 const MAX_REFUSALS = 2;
@@ -84,7 +84,6 @@ class PartSender {
   readonly #odd = new Map<number, PartReceipt>();
   #failure: { readonly error: unknown } | undefined;
   #isLookingUp = false;
-  #lastFault: StorageFault | undefined;
 
   constructor(
     upload: SendingUpload,
@@ -131,20 +130,20 @@ class PartSender {
     if (ledger.isComplete && (await this.#verify())) return { type: "sent" };
     if (ledger.isComplete || this.#signal.aborted) return { type: "unfinished" };
     // Another upload may have found out that S3 can't be used.
-    const fault = this.#lastFault ?? this.#context.pace.lastFault;
+    const fault = this.#upload.lastFault ?? this.#context.pace.lastFault;
     if (!fault) return { type: "unfinished" };
-    const gateMs = this.#context.s3.waitMs(this.#context.platform.clock.elapsed());
-    const until = gateMs > 0 ? this.#now() + gateMs : (ledger.nextDoubtAt ?? this.#now());
-    return { type: "rest", until, fault };
+    const ownMs = ledger.hasPending ? 0 : Math.max(0, (ledger.nextDoubtAt ?? this.#now()) - this.#now());
+    return { type: "rest", ownMs, fault };
   }
 
+  /** By the clock that nobody sets, as all times in the ledger are. */
   #now(): number {
-    return this.#context.platform.clock.now();
+    return this.#context.platform.clock.elapsed();
   }
 
   /** After a fault nothing new is sent, by no upload, until its retry is due or a success shows that the way is open. */
   get #isResting(): boolean {
-    return !this.#context.s3.isPassable(this.#context.platform.clock.elapsed());
+    return !this.#context.s3.isPassable(this.#now());
   }
 
   /** Starts to look up the parts in doubt whose time has come; all in one go, beside the sending. */
@@ -168,7 +167,7 @@ class PartSender {
       this.#failure || this.#signal.aborted || this.#isResting ? undefined : this.#upload.ledger.startNext();
     if (partNumber === undefined) slot.release();
     else {
-      this.#context.s3.enter(this.#context.platform.clock.elapsed());
+      this.#context.s3.enter(this.#now());
       this.#watch(this.#sendPart(partNumber, slot).finally(() => slot.release()));
     }
   }
@@ -277,7 +276,7 @@ class PartSender {
     this.#doubt(partNumber, this.#now() + waitMs, fault);
     // What S3 has refused it does not have, so there is nothing to look up.
     if (!mayBeStored) ledger.giveBack(partNumber);
-    this.#lastFault = fault;
+    this.#upload.lastFault = fault;
   }
 
   #afterRefusal(partNumber: number, detail: string): void {
@@ -300,7 +299,7 @@ class PartSender {
     // The first look-up needs no wait; a part that stays odd must not be sent in a loop.
     const waitMs = attempts === 0 ? 0 : retryDelayMs(attempts, platform.random(), undefined, retry);
     this.#doubt(partNumber, this.#now() + waitMs, fault);
-    this.#lastFault = fault;
+    this.#upload.lastFault = fault;
   }
 
   #doubt(partNumber: number, until: number, { code, detail = "" }: StorageFault): void {
@@ -331,7 +330,7 @@ class PartSender {
       // Parts on their way may as well arrive; the look-up is repeated with those that are in doubt by then.
       const waitMs = retryDelayMs(this.#record.attempts + 1, platform.random(), error.retryAfterMs, retry);
       for (const partNumber of missing) ledger.doubt(partNumber, this.#now() + waitMs);
-      this.#lastFault = error;
+      this.#upload.lastFault = error;
       return;
     }
     for (const partNumber of missing) ledger.giveBack(partNumber);

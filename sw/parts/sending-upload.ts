@@ -1,4 +1,4 @@
-import type { PartReceipt } from "../../src/core/storage.ts";
+import type { PartReceipt, StorageFault } from "../../src/core/storage.ts";
 import type { PartLedger } from "../model/index.ts";
 
 /** One upload as those see it who send, look up and compare its parts. */
@@ -9,6 +9,8 @@ export interface SendingUpload {
   readonly signal: AbortSignal;
   /** S3's ETags are not MD5s (SSE-KMS), as its answers and its list agree. */
   etagsAreOpaque: boolean;
+  /** What has gone wrong last with its parts, in this life of the worker. */
+  lastFault: StorageFault | undefined;
   /** S3 has this part. */
   partDone(receipt: PartReceipt): void;
   /** A try to send a part has failed. */

@@ -145,6 +145,10 @@ class History {
       databases: new SimDatabases(time, this.#disk, this.monitor),
       watcher: {
         syncUsed: () => this.monitor.syncUsed(),
+        traced: ({ at: _, type, ...rest }) => {
+          if (type === "state" || type === "lane")
+            this.monitor.note(`  ${type} ${Object.values(rest).join(" ")}`);
+        },
         crashed: (reason) => this.monitor.violate("the browser has crashed", reason),
       },
     });
@@ -266,6 +270,8 @@ class History {
       this.#clockOffset += byMs;
     },
     diskFault: ({ fault, forMs }) => {
+      // What can't be written is forgotten with the worker, and found out again.
+      for (const upload of this.monitor.uploads.values()) upload.isProgressExcused = true;
       this.#disk.fault = fault;
       this.#later(forMs, () => {
         this.#disk.fault = undefined;
@@ -314,7 +320,7 @@ class History {
       const owner = this.#owner.since > 0 ? { owner: this.#owner.name } : {};
       const auth = this.#scenario.auth === "bearer" ? { auth: () => this.#bearer() } : {};
       await tab.uploads.open({ ...owner, ...auth });
-      tab.uploads.subscribe((list) => this.monitor.shown(list));
+      tab.uploads.subscribe((list) => this.monitor.shown(tab.id, list));
     };
     connect().catch((error: unknown) => this.monitor.note(`a tab could not connect: ${error}`));
     return tab;
@@ -326,7 +332,7 @@ class History {
       const key = `file-${this.#fileCount}`;
       const content: SimContent = { name: key, isUnreadable: false };
       this.#contents.set(key, content);
-      const upload = knownUpload({ key, owner: this.#owner.name, size, content: key });
+      const upload = knownUpload({ key, size, content: key });
       this.monitor.uploads.set(key, upload);
       const file = new SimFile(content, size, key, EPOCH);
       const partSize = Math.max(PART_BYTES, Math.ceil(size / MOST_PARTS));
@@ -494,10 +500,7 @@ class History {
     this.monitor.note("* the last file");
     let id: string | undefined;
     let problem: unknown;
-    this.monitor.uploads.set(
-      "canary",
-      knownUpload({ key: "canary", owner: "", size: 3_500, content: "canary" }),
-    );
+    this.monitor.uploads.set("canary", knownUpload({ key: "canary", size: 3_500, content: "canary" }));
     const file = new SimFile({ name: "canary", isUnreadable: false }, 3_500, "canary", EPOCH);
     tab.uploads.add(file, { key: "canary" }).then(
       (added) => {

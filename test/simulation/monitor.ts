@@ -8,7 +8,6 @@ import type { SimS3 } from "./world/sim-s3.ts";
 /** What is known of an upload from outside: what its user has done to it, and what became of it. */
 export interface KnownUpload {
   readonly key: string;
-  readonly owner: string;
   readonly size: number;
   /** Names the content that was picked. */
   readonly content: string;
@@ -21,11 +20,13 @@ export interface KnownUpload {
   isPromised: boolean;
   /** It need not arrive: its file was changed, or the database was deleted. */
   isExcused: boolean;
-  /** Most bytes that were shown as uploaded. */
-  uploadedBytes: number;
+  /** Its progress may go back: the disk has failed, so that a worker's death forgets some. */
+  isProgressExcused: boolean;
+  /** Most bytes that were shown as uploaded, by page. */
+  readonly uploadedBytes: Map<string, number>;
 }
 
-export function knownUpload(facts: Pick<KnownUpload, "key" | "owner" | "size" | "content">): KnownUpload {
+export function knownUpload(facts: Pick<KnownUpload, "key" | "size" | "content">): KnownUpload {
   return {
     ...facts,
     pausedAt: undefined,
@@ -33,7 +34,8 @@ export function knownUpload(facts: Pick<KnownUpload, "key" | "owner" | "size" | 
     isEnding: false,
     isPromised: false,
     isExcused: false,
-    uploadedBytes: 0,
+    isProgressExcused: false,
+    uploadedBytes: new Map(),
   };
 }
 
@@ -130,14 +132,15 @@ export class Monitor {
   }
 
   #assertMayMove(upload: KnownUpload, operation: string): void {
-    const { time, owner } = this.#context;
+    const { time, owner, records } = this.#context;
     const isLate = (since: number | undefined) => since !== undefined && time.elapsed - since > HALT_MS;
     if (isLate(upload.pausedAt)) this.violate("a paused upload moves", `${operation} of ${upload.key}`);
     // A begin whose answer was lost is asked again, to find out what is to be dropped.
     if (isLate(upload.endedAt) && operation !== "begin")
       this.violate("a canceled upload moves", `${operation} of ${upload.key}`);
     const { name, since } = owner();
-    if (upload.owner !== name && isLate(since))
+    const record = [...records().values()].find(({ wantedKey }) => wantedKey === upload.key);
+    if (record && record.owner !== name && isLate(since))
       this.violate("another user's upload moves", `${operation} of ${upload.key}`);
   }
 
@@ -167,17 +170,17 @@ export class Monitor {
 
   // Pages.
 
-  shown(list: readonly UploadSnapshot[]): void {
+  shown(tabId: string, list: readonly UploadSnapshot[]): void {
     for (const { key, uploadedBytes, state, error } of list) {
       const upload = this.uploads.get(key);
       if (!upload) continue;
       if (state === "failed" && !upload.isExcused && !upload.isEnding)
         this.violate("an upload has failed though nothing is hopeless", `${key}: ${error?.code}`);
+      const before = upload.uploadedBytes.get(tabId) ?? 0;
       // An upload that S3 has dropped begins anew, and so does its progress; one that was canceled has none any more.
-      if (state === "queued" || state === "canceled") upload.uploadedBytes = 0;
-      if (uploadedBytes < upload.uploadedBytes)
-        this.violate("progress goes back", `${key}: ${uploadedBytes} after ${upload.uploadedBytes}`);
-      upload.uploadedBytes = Math.max(upload.uploadedBytes, uploadedBytes);
+      if (uploadedBytes < before && !upload.isProgressExcused && state !== "queued" && state !== "canceled")
+        this.violate("progress goes back", `${key}: ${uploadedBytes} after ${before}`);
+      upload.uploadedBytes.set(tabId, uploadedBytes);
     }
   }
 

@@ -132,7 +132,7 @@ export class Network {
         throw new TypeError("Failed to fetch");
       }
       await this.#travel(life, init.signal, this.latencyMs);
-      if (isPut && response.ok && life.isAlive) watcher.putConfirmed(request);
+      if (isPut && response.headers.has("etag") && life.isAlive) watcher.putConfirmed(request);
       return response;
     } finally {
       watcher.requestEnds(request);

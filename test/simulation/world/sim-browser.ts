@@ -1,4 +1,5 @@
 import { S3_LIMITS, type StorageLimits } from "../../../src/core/limits.ts";
+import type { TraceEvent } from "../../../src/core/trace.ts";
 import type { PageClient, WorkerEventMap } from "../../../sw/platform/platform.ts";
 import type { VirtualTime } from "../../support/virtual-time.ts";
 import { BackgroundSync } from "./background-sync.ts";
@@ -19,6 +20,8 @@ export interface BrowserWatcher {
   syncUsed(): void;
   /** The worker's script threw outside of any event. */
   crashed(reason: string): void;
+  /** A worker's own account of a step. */
+  traced(event: TraceEvent): void;
 }
 
 export interface BrowserOptions {
@@ -160,6 +163,10 @@ export class SimBrowser implements WorkerHost {
     this.worker = undefined;
     old?.life.end();
     void this.dispatch("activate").catch(() => {});
+  }
+
+  trace(event: TraceEvent): void {
+    this.#options.watcher.traced(event);
   }
 
   fetch(life: Life, input: string | URL | Request, init: RequestInit): Promise<Response> {

@@ -1,4 +1,5 @@
 import type { StorageLimits } from "../../../src/core/limits.ts";
+import type { TraceEvent } from "../../../src/core/trace.ts";
 import type { UploadDatabase } from "../../../sw/database/upload-database.ts";
 import type { ChecksumAlgorithm } from "../../../sw/parts/checksums.ts";
 import type { PageClient, Platform, WorkerEventMap } from "../../../sw/platform/platform.ts";
@@ -33,6 +34,8 @@ export interface WorkerHost {
   backgroundFetch(life: Life): Platform["backgroundFetch"];
   hasWaitingVersion(worker: SimWorker): boolean;
   workerEnded(worker: SimWorker): void;
+  /** What the worker says of its own steps. */
+  trace(event: TraceEvent): void;
 }
 
 /** MD5 stands for itself: digests are made of what names the bytes. */
@@ -61,7 +64,11 @@ export class SimWorker {
       platform: this.#platform(),
       openDatabase: () => host.openDatabase(this.life),
       storage: createHttpStorage({ endpoint: `${APP_ORIGIN}/uploads` }, this.#platform()),
-      options: checkOptions({ checksum: simMd5, multipartThresholdBytes: host.limits.minPartBytes * 2 }),
+      options: checkOptions({
+        checksum: simMd5,
+        multipartThresholdBytes: host.limits.minPartBytes * 2,
+        trace: (event) => host.trace(event),
+      }),
       limits: host.limits,
     });
     this.#rest();
