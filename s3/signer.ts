@@ -38,7 +38,7 @@ export interface Signer {
 
 export function createSigner(options: SignerOptions): Signer {
   const { bucket, signedUrlSeconds } = options;
-  const client = bareClient(options.client, options.publicEndpoint);
+  const client = bareClient(options.client, { publicEndpoint: options.publicEndpoint });
 
   /**
    * `Content-Length` is always signed: it is what holds a browser to the size that was authorized, and S3 refuses any other
@@ -127,16 +127,23 @@ export function objectInput(
   };
 }
 
+export interface BareClientOptions {
+  /** Where browsers reach S3, if it is not where the server does. */
+  readonly publicEndpoint?: string | undefined;
+  /** Sends in the place of the app's own request handler. */
+  readonly requestHandler?: S3ClientConfig["requestHandler"];
+}
+
 /**
  * A client of our own, so that the app's one may have any settings: the SDK's default checksums would go into the signed
  * URL, as the checksum of the empty body that it sees here, and would make a streamed body one of S3's own chunks, which
  * not every engine reads. It sends by the app's request handler, and so through its proxies and with its certificates.
  */
-export function bareClient({ config }: S3Client, publicEndpoint?: string): S3Client {
+export function bareClient({ config }: S3Client, { publicEndpoint, requestHandler }: BareClientOptions = {}) {
   const shared: S3ClientConfig = {
     region: config.region,
     credentials: config.credentials,
-    requestHandler: config.requestHandler,
+    requestHandler: requestHandler ?? config.requestHandler,
     requestChecksumCalculation: "WHEN_REQUIRED",
     expectContinueHeader: config.expectContinueHeader,
     // The SDK's own strategies don't repeat a body that streams either, but say so on the console.

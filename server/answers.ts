@@ -3,7 +3,7 @@ import type { UploadErrorWire } from "../src/core/errors.ts";
 import type { ErrorAnswer, RelayAnswer } from "../src/core/http-api.ts";
 import type { FaultKind, StorageFault } from "../src/core/storage.ts";
 import type { RequestRefused } from "./read-request.ts";
-import type { RunBroken } from "./relay.ts";
+import type { RangeBroken } from "./relay.ts";
 
 const HEADERS = { "cache-control": "no-store", "x-content-type-options": "nosniff" };
 
@@ -17,8 +17,9 @@ export function answerFault(fault: StorageFault): Response {
 }
 
 /** The fault, and the parts that are stored nevertheless. */
-export function answerBrokenRun({ fault, parts, isIdle }: RunBroken): Response {
+export function answerBrokenRange({ fault, parts, client }: RangeBroken): Response {
   const headers = headersOf(fault);
+  const isIdle = client === "slow";
   // Nobody waits for the rest of its body.
   if (isIdle) headers.set("connection", "close");
   // As a gateway: it was not this server that was busy.

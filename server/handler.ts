@@ -17,11 +17,11 @@ import { S3_LIMITS, type StorageLimits } from "../src/core/limits.ts";
 import { checkObjectKey } from "../src/core/object-key.ts";
 import { checkSize, planParts } from "../src/core/part-plan.ts";
 import { type BeginAnswer, type BeginIntent, StorageFault } from "../src/core/storage.ts";
-import { answer, answerBrokenRun, answerFault, answerRefused } from "./answers.ts";
+import { answer, answerBrokenRange, answerFault, answerRefused } from "./answers.ts";
 import { type Authorize, permit } from "./authorize.ts";
 import { createBeginCounter } from "./begin-counter.ts";
 import { operationOf, RequestRefused, readBody, readRelayHead } from "./read-request.ts";
-import { createRelay, RunBroken } from "./relay.ts";
+import { createRelay, RangeBroken } from "./relay.ts";
 import { checkRules, requireRules, type UploadRules } from "./rules.ts";
 import { createTokenSeal } from "./token.ts";
 
@@ -59,11 +59,17 @@ export interface UploadHandlerOptions {
    */
   readonly tokenSeconds?: number;
   /**
-   * How long a relayed run may stand still, in whole seconds, before the end that holds it up is given up: a client that
+   * How long a relayed request may stand still, in whole seconds, before the end that holds it up is given up: a client that
    * sends nothing, or a part of which S3 takes nothing. 1 to 3,600.
    * @default 60
    */
   readonly relayIdleSeconds?: number;
+  /**
+   * The rate that a relayed request has to keep up, in bytes a second: an end that was slower, for `relayIdleSeconds` on the
+   * whole, is given up like one that stands still. 1 to 1,048,576.
+   * @default 4096
+   */
+  readonly relayBytesPerSecond?: number;
   /** URL by which browsers reach S3, if the server does so by another (a container's name, a private endpoint). */
   readonly publicEndpoint?: string;
   /** Told of everything that was refused or failed, with its cause. Neither argument has tokens or signed URLs in it. */
@@ -83,11 +89,18 @@ export interface UploadErrorContext {
 /** Never rejects. The request's body is consumed, or canceled. */
 export type UploadHandler = (request: Request) => Promise<Response>;
 
-const DEFAULTS = { signedUrlSeconds: 3_600, tokenSeconds: 7 * 24 * 3_600, relayIdleSeconds: 60 } as const;
+const DEFAULTS = {
+  signedUrlSeconds: 3_600,
+  tokenSeconds: 7 * 24 * 3_600,
+  relayIdleSeconds: 60,
+  relayBytesPerSecond: 4_096,
+  relaysAtOnce: 16,
+} as const;
 // Signature Version 4 allows no more.
 const MAX_SIGNED_URL_SECONDS = 7 * 24 * 3_600;
 const MAX_TOKEN_SECONDS = 366 * 24 * 3_600;
 const MAX_RELAY_IDLE_SECONDS = 3_600;
+const MAX_RELAY_BYTES_PER_SECOND = 1_048_576;
 
 /**
  * The app server's part in uploads: `POST {anything}/begin`, `/sign`, `/parts`, `/complete` and `/abort`, JSON in and out
@@ -110,6 +123,8 @@ export function createUploadHandler(options: UploadHandlerOptions): UploadHandle
     throw new TypeError("publicEndpoint is not an http or https URL");
   const { relayIdleSeconds = DEFAULTS.relayIdleSeconds } = options;
   requireSeconds("relayIdleSeconds", relayIdleSeconds, MAX_RELAY_IDLE_SECONDS);
+  const { relayBytesPerSecond = DEFAULTS.relayBytesPerSecond } = options;
+  requireWhole("relayBytesPerSecond", relayBytesPerSecond, MAX_RELAY_BYTES_PER_SECOND, "whole bytes");
   const { rules = {} } = options;
   requireRules(rules);
   const countBegin =
@@ -118,7 +133,13 @@ export function createUploadHandler(options: UploadHandlerOptions): UploadHandle
   const tokens = createTokenSeal(options.secret);
   const signer = createSigner({ client, bucket, signedUrlSeconds, publicEndpoint });
   const s3 = createS3Uploads({ client, bucket }, signer);
-  const relay = createRelay({ client, bucket, idleSeconds: relayIdleSeconds });
+  const relay = createRelay({
+    client,
+    bucket,
+    idleSeconds: relayIdleSeconds,
+    bytesPerSecond: relayBytesPerSecond,
+    mostPerOwner: rules.relaysAtOnce ?? DEFAULTS.relaysAtOnce,
+  });
 
   return async (request) => {
     const trail: Trail = { operation: null, key: null, owner: null };
@@ -130,8 +151,8 @@ export function createUploadHandler(options: UploadHandlerOptions): UploadHandle
         report(error, { ...trail, status: error.status });
         return answerRefused(error);
       }
-      if (error instanceof RunBroken) {
-        const response = answerBrokenRun(error);
+      if (error instanceof RangeBroken) {
+        const response = answerBrokenRange(error);
         report(error.fault, { ...trail, status: response.status });
         return response;
       }
@@ -167,8 +188,13 @@ export function createUploadHandler(options: UploadHandlerOptions): UploadHandle
       case "relay": {
         const head = readRelayHead(request);
         const claims = await claimsOf(head.token, operation);
-        const onPassedOver = (fault: StorageFault) => report(fault, { ...trail, status: null });
-        return { parts: await relay.store(claims, head, request, onPassedOver) };
+        const parts = await relay.store(claims, head, {
+          request,
+          // The user may have signed out since, or the token may have expired.
+          mayGoOn: async () => void (await claimsOf(head.token, operation)),
+          onPassedOver: (fault) => report(fault, { ...trail, status: null }),
+        });
+        return { parts };
       }
       default:
         return operation satisfies never;
@@ -257,6 +283,10 @@ function checkCut({ method, size, partSize }: BeginIntent, limits: StorageLimits
 }
 
 function requireSeconds(name: string, value: number, max: number): void {
+  requireWhole(name, value, max, "whole seconds");
+}
+
+function requireWhole(name: string, value: number, max: number, unit: string): void {
   if (!Number.isSafeInteger(value) || value < 1 || value > max)
-    throw new TypeError(`${name} is ${value}: give whole seconds from 1 to ${max}`);
+    throw new TypeError(`${name} is ${value}: expected ${unit} from 1 to ${max}`);
 }

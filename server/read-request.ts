@@ -52,7 +52,7 @@ export async function readBody<T extends v.GenericSchema>(
 }
 
 /**
- * The run that a relayed request's URL names, and the token in its header. Nothing is asked of its content type: a form
+ * The part range that a relayed request's URL names, and the token in its header. Nothing is asked of its content type: a form
  * elsewhere can't `PUT`, nor send the header, and a script there must ask first by CORS.
  *
  * @throws {RequestRefused} 400, 409, 411, 415
@@ -62,7 +62,7 @@ export function readRelayHead({ url, headers }: Request): RelayHead {
   // The rest of its bytes need not come: the connection ends with the answer.
   if (isEnded(headers.get("cookie"), query.get("fetch") ?? ""))
     throw new RequestRefused(409, "this transfer was taken back", { connection: "close" });
-  const run = parse(Object.fromEntries(query), relayQuery);
+  const range = parse(Object.fromEntries(query), relayQuery);
   const token = headers.get(RELAY_TOKEN_HEADER) ?? "";
   if (token === "") throw new RequestRefused(400, `the header ${RELAY_TOKEN_HEADER} is missing`);
   requirePlain(headers);
@@ -70,11 +70,11 @@ export function readRelayHead({ url, headers }: Request): RelayHead {
   if (length === null)
     throw new RequestRefused(411, "the length is missing, or another parser read the body");
   if (!/^\d{1,16}$/.test(length)) throw new RequestRefused(400, "the content length is no number");
-  return { run, token, contentLength: Number(length) };
+  return { range, token, contentLength: Number(length) };
 }
 
 export interface RelayHead {
-  readonly run: PartRange;
+  readonly range: PartRange;
   readonly token: string;
   /** Bytes. */
   readonly contentLength: number;

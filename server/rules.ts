@@ -32,6 +32,13 @@ export interface UploadRules {
    * @default no limit
    */
   readonly beginsPerMinute?: number;
+  /**
+   * Relayed requests that one owner may have under way at once, counted in this process's memory; uploads without an owner
+   * are not counted. A browser has up to six. Those above are told 429, `RATE_LIMITED`, and the worker sends their bytes
+   * straight to S3 when it runs again.
+   * @default 16
+   */
+  readonly relaysAtOnce?: number;
 }
 
 interface Candidate {
@@ -43,7 +50,7 @@ interface Candidate {
 }
 
 /** @throws {TypeError} if a rule makes no sense */
-export function requireRules({ maxBytes, types, keys, beginsPerMinute }: UploadRules): void {
+export function requireRules({ maxBytes, types, keys, beginsPerMinute, relaysAtOnce }: UploadRules): void {
   if (maxBytes !== undefined && !(Number.isSafeInteger(maxBytes) && maxBytes >= 0))
     throw new TypeError(`maxBytes is ${maxBytes}: give whole bytes`);
   for (const pattern of types ?? [])
@@ -52,8 +59,9 @@ export function requireRules({ maxBytes, types, keys, beginsPerMinute }: UploadR
         `types has ${JSON.stringify(pattern)}: give such as "application/pdf" or "image/*"`,
       );
   if (keys !== undefined && !(keys instanceof RegExp)) throw new TypeError("keys is not a RegExp");
-  if (beginsPerMinute !== undefined && !(Number.isSafeInteger(beginsPerMinute) && beginsPerMinute >= 1))
-    throw new TypeError(`beginsPerMinute is ${beginsPerMinute}: give a whole number from 1`);
+  for (const [name, count] of Object.entries({ beginsPerMinute, relaysAtOnce }))
+    if (count !== undefined && !(Number.isSafeInteger(count) && count >= 1))
+      throw new TypeError(`${name} is ${count}: expected a whole number from 1`);
 }
 
 /** @throws {StorageFault} permanent: `FILE_TOO_LARGE`, `FILE_TYPE_REFUSED`, `FORBIDDEN` */
