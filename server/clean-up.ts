@@ -6,6 +6,7 @@ import {
 } from "@aws-sdk/client-s3";
 import { invalidAnswer } from "../s3/s3-answer.ts";
 import { isNoSuchUpload, toStorageFault } from "../s3/s3-faults.ts";
+import { boundedClient } from "./bounded-client.ts";
 import { parseTimeSpan, type TimeSpan } from "./time-span.ts";
 
 export interface CleanUpOptions {
@@ -62,14 +63,19 @@ const ABORTS_AT_ONCE = 8;
  * @throws if the uploads can't be listed, with S3's answer as `cause`; what was aborted until then stays so
  */
 export async function cleanUp(options: CleanUpOptions): Promise<CleanUpSummary> {
-  const { client, bucket, olderThan, prefix = "", dryRun = false, onUpload } = options;
+  const { bucket, olderThan, prefix = "", dryRun = false, onUpload } = options;
   if (bucket === "") throw new TypeError("bucket is empty");
   const ageMs = parseTimeSpan(olderThan);
   if (ageMs === null) throw new TypeError(`olderThan is ${JSON.stringify(olderThan)}: give such as "24h"`);
+  const client = boundedClient(options.client);
   // By this machine's clock. S3 refuses whoever's is 15 minutes off.
   const deadline = Date.now() - ageMs;
   const counts: Record<CleanUpUpload["outcome"], number> = {
-    ...{ young: 0, stale: 0, aborted: 0, ended: 0, failed: 0 },
+    young: 0,
+    stale: 0,
+    aborted: 0,
+    ended: 0,
+    failed: 0,
   };
   const seen = new Set<string>();
 

@@ -20,6 +20,7 @@ import { type BeginAnswer, type BeginIntent, StorageFault } from "../src/core/st
 import { answer, answerBrokenRange, answerFault, answerRefused } from "./answers.ts";
 import { type Authorize, permit } from "./authorize.ts";
 import { createBeginCounter } from "./begin-counter.ts";
+import { boundedClient, STORAGE_TIMEOUT_SECONDS } from "./bounded-client.ts";
 import { operationOf, RequestRefused, readBody, readRelayHead } from "./read-request.ts";
 import { createRelay, RangeBroken } from "./relay.ts";
 import { checkRules, requireRules, type UploadRules } from "./rules.ts";
@@ -30,9 +31,7 @@ export interface UploadHandlerOptions {
    * The app's own client, with region, credentials and, for other engines than Amazon's, endpoint. Its credentials need
    * `s3:PutObject`, `s3:GetObject`, `s3:AbortMultipartUpload` and `s3:ListMultipartUploadParts` on the objects, and
    * `s3:ListBucket` (without it S3 says 403 for an object that is not there) and `s3:ListBucketMultipartUploads` on the bucket;
-   * with SSE-KMS also `kms:GenerateDataKey` and `kms:Decrypt` on the bucket's key. Give its request handler a `requestTimeout`
-   * and `throwOnRequestTimeout: true`: by itself the SDK waits for ever, and with the first alone it only warns. Proxies and
-   * certificates belong into an `https.Agent` of yours; for large bodies the SDK makes another one if it was given the agent's
+   * with SSE-KMS also `kms:GenerateDataKey` and `kms:Decrypt` on the bucket's key. Proxies and certificates belong into an `https.Agent` of yours; for large bodies the SDK makes another one if it was given the agent's
    * options only.
    */
   readonly client: S3Client;
@@ -70,6 +69,12 @@ export interface UploadHandlerOptions {
    * @default 4096
    */
   readonly relayBytesPerSecond?: number;
+  /**
+   * How long S3 may take to answer a call, with all retries of the SDK, in seconds; eight times as long to complete an upload,
+   * since S3 may take minutes to put 10,000 parts together. 1 to 900.
+   * @default 30
+   */
+  readonly storageTimeoutSeconds?: number;
   /** URL by which browsers reach S3, if the server does so by another (a container's name, a private endpoint). */
   readonly publicEndpoint?: string;
   /** Told of everything that was refused or failed, with its cause. Neither argument has tokens or signed URLs in it. */
@@ -99,6 +104,7 @@ const DEFAULTS = {
 // Signature Version 4 allows no more.
 const MAX_SIGNED_URL_SECONDS = 7 * 24 * 3_600;
 const MAX_TOKEN_SECONDS = 366 * 24 * 3_600;
+const MAX_STORAGE_TIMEOUT_SECONDS = 900;
 const MAX_RELAY_IDLE_SECONDS = 3_600;
 const MAX_RELAY_BYTES_PER_SECOND = 1_048_576;
 
@@ -125,6 +131,8 @@ export function createUploadHandler(options: UploadHandlerOptions): UploadHandle
   requireSeconds("relayIdleSeconds", relayIdleSeconds, MAX_RELAY_IDLE_SECONDS);
   const { relayBytesPerSecond = DEFAULTS.relayBytesPerSecond } = options;
   requireWhole("relayBytesPerSecond", relayBytesPerSecond, MAX_RELAY_BYTES_PER_SECOND, "whole bytes");
+  const { storageTimeoutSeconds = STORAGE_TIMEOUT_SECONDS } = options;
+  requireSeconds("storageTimeoutSeconds", storageTimeoutSeconds, MAX_STORAGE_TIMEOUT_SECONDS);
   const { rules = {} } = options;
   requireRules(rules);
   const countBegin =
@@ -132,7 +140,11 @@ export function createUploadHandler(options: UploadHandlerOptions): UploadHandle
   const limits: StorageLimits = { ...S3_LIMITS, ...options.limits };
   const tokens = createTokenSeal(options.secret);
   const signer = createSigner({ client, bucket, signedUrlSeconds, publicEndpoint });
-  const s3 = createS3Uploads({ client, bucket }, signer);
+  const s3For = ({ signal }: Request) =>
+    createS3Uploads(
+      { client: boundedClient(client, { timeoutSeconds: storageTimeoutSeconds, signal }), bucket },
+      signer,
+    );
   const relay = createRelay({
     client,
     bucket,
@@ -165,6 +177,7 @@ export function createUploadHandler(options: UploadHandlerOptions): UploadHandle
 
   async function perform(operation: Operation, request: Request, trail: Trail): Promise<object> {
     const claimsOf = (token: string, next: Exclude<Operation, "begin">) => check(token, next, request, trail);
+    const s3 = s3For(request);
     switch (operation) {
       case "begin":
         return begin(await readBody(request, beginRequest), request, trail);
@@ -224,6 +237,7 @@ export function createUploadHandler(options: UploadHandlerOptions): UploadHandle
     const claims = { bucket, key, uploadId, size, checksum, owner, expiresAt };
     if (method === "single") return { key, token: await tokens.seal({ ...claims, method, type }) };
 
+    const s3 = s3For(request);
     const onLeftOpen = (error: StorageFault) => report(error, { ...trail, status: null });
     const s3UploadId = await s3.open({ key, uploadId, type, checksum, triedForMs }, onLeftOpen);
     const opened = { ...claims, method, partSize, s3UploadId };

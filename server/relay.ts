@@ -10,6 +10,7 @@ import { isSigned } from "../src/core/checksum.ts";
 import { type PartPlan, partBytes } from "../src/core/part-plan.ts";
 import { partNumbersOf, partRangeBytes } from "../src/core/part-ranges.ts";
 import { type PartReceipt, StorageFault } from "../src/core/storage.ts";
+import { withBoundedAnswers } from "./bounded-client.ts";
 import { createPatience, type Patience } from "./patience.ts";
 import { clientGone, type PartBody, type RangeBody, rangeBody } from "./range-body.ts";
 import { type RelayHead, RequestRefused } from "./read-request.ts";
@@ -74,7 +75,7 @@ export function createRelay(options: RelayOptions): Relay {
   );
   let made: Promise<S3Client> | undefined;
   const clientForParts = () => {
-    made ??= relayClient(appsClient);
+    made ??= relayClient(appsClient).then(withBoundedAnswers);
     return made;
   };
   const patience = (onExhausted: () => void) =>
