@@ -6,7 +6,7 @@ import {
   type S3Client,
 } from "@aws-sdk/client-s3";
 import { type ChecksumKind, isSigned } from "../src/core/checksum.ts";
-import type { StorageFault } from "../src/core/storage.ts";
+import { StorageFault } from "../src/core/storage.ts";
 import { algorithmOf } from "./checksums.ts";
 import { clockOffsetMs } from "./clock.ts";
 import { required } from "./s3-answer.ts";
@@ -15,6 +15,10 @@ import { UPLOAD_ID_METADATA } from "./signer.ts";
 
 // S3 tells the time of an upload by its own clock, to the second.
 const CLOCK_TOLERANCE_MS = 60_000;
+// The client says how long it has been trying, and a key may have any number of open uploads. One try in a row after
+// another loses its answer only on a very bad link.
+const MAX_LOST_TRIES = 8;
+const MAX_PAGES = 4;
 
 export interface OpenIntent {
   readonly bucket: string;
@@ -31,8 +35,8 @@ export interface OpenIntent {
 /**
  * Opens a multipart upload and returns S3's id of it, leaving no other one behind that an earlier, lost try has opened.
  *
- * @param onLeftOpen is told if S3 does not let us look for those (a missing permission); the bucket's lifecycle rule then
- *   has to clear them away
+ * @param onLeftOpen is told if lost tries may have stayed open, since S3 does not allow to list them (a missing permission)
+ *   or there are more of them than are looked at; the bucket's lifecycle rule then has to clear them away
  */
 export async function openMultipartUpload(
   client: S3Client,
@@ -71,24 +75,32 @@ export async function openMultipartUpload(
   return openedId;
 
   async function abortLostTries(since: number, except: string | null): Promise<void> {
-    for (const lost of await listOpen(client, bucket, key, since - CLOCK_TOLERANCE_MS))
-      if (lost !== except) await abortIfEmpty(client, bucket, key, lost);
+    const { ids, isAll } = await listOpen(client, bucket, key, since - CLOCK_TOLERANCE_MS);
+    const lost = ids.filter((id) => id !== except);
+    for (const id of lost.slice(0, MAX_LOST_TRIES)) await abortIfEmpty(client, bucket, key, id);
+    if (!isAll || lost.length > MAX_LOST_TRIES)
+      onLeftOpen(
+        new StorageFault("transient", "SERVER_ERROR", {
+          detail: `only the ${MAX_LOST_TRIES} newest of the key's open uploads were looked at`,
+        }),
+      );
   }
 }
 
 /**
- * Ids of the uploads for exactly this key that were opened since. All pages, since not every engine puts the key itself
- * before those that merely begin with it.
+ * Ids of the uploads for exactly this key that were opened since, the newest first. More pages than one, since not every
+ * engine puts the key itself before those that merely begin with it.
  */
 async function listOpen(
   client: S3Client,
   bucket: string,
   key: string,
   since: number,
-): Promise<readonly string[]> {
-  const ids: string[] = [];
+): Promise<{ readonly ids: readonly string[]; readonly isAll: boolean }> {
+  const found: { readonly id: string; readonly initiated: number }[] = [];
+  const newestFirst = () => found.sort((a, b) => b.initiated - a.initiated).map(({ id }) => id);
   let marker: { KeyMarker: string; UploadIdMarker: string } | undefined;
-  for (;;) {
+  for (let pages = 1; ; pages++) {
     const page = await client.send(
       new ListMultipartUploadsCommand({ Bucket: bucket, Prefix: key, ...marker }),
     );
@@ -97,10 +109,12 @@ async function listOpen(
     // By S3's clock, which the SDK knows now at the latest.
     const from = since + clockOffsetMs(client);
     for (const { Key, UploadId, Initiated } of page.Uploads ?? [])
-      if (Key === key && UploadId && Initiated && Initiated.getTime() >= from) ids.push(UploadId);
+      if (Key === key && UploadId && Initiated && Initiated.getTime() >= from)
+        found.push({ id: UploadId, initiated: Initiated.getTime() });
     const { NextKeyMarker, NextUploadIdMarker } = page;
-    if (!page.IsTruncated || !NextKeyMarker || !NextUploadIdMarker) return ids;
-    if (NextKeyMarker === marker?.KeyMarker && NextUploadIdMarker === marker.UploadIdMarker) return ids;
+    const isAll = !page.IsTruncated || !NextKeyMarker || !NextUploadIdMarker;
+    const isStuck = NextKeyMarker === marker?.KeyMarker && NextUploadIdMarker === marker?.UploadIdMarker;
+    if (isAll || isStuck || pages === MAX_PAGES) return { ids: newestFirst(), isAll };
     marker = { KeyMarker: NextKeyMarker, UploadIdMarker: NextUploadIdMarker };
   }
 }
