@@ -2,7 +2,7 @@ import { messageOf } from "../src/core/error-messages.ts";
 import type { UploadErrorWire } from "../src/core/errors.ts";
 import type { ErrorAnswer, RelayAnswer } from "../src/core/http-api.ts";
 import type { FaultKind, StorageFault } from "../src/core/storage.ts";
-import type { RequestRefused } from "./read-request.ts";
+import type { RequestRefused } from "./refused.ts";
 import type { RangeBroken } from "./relay.ts";
 
 const HEADERS = { "cache-control": "no-store", "x-content-type-options": "nosniff" };

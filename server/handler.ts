@@ -21,7 +21,9 @@ import { answer, answerBrokenRange, answerFault, answerRefused } from "./answers
 import { type Authorize, permit } from "./authorize.ts";
 import { createBeginCounter } from "./begin-counter.ts";
 import { boundedClient, STORAGE_TIMEOUT_SECONDS } from "./bounded-client.ts";
-import { operationOf, RequestRefused, readBody, readRelayHead } from "./read-request.ts";
+import { createBodyReader } from "./read-body.ts";
+import { operationOf, readRelayHead } from "./read-request.ts";
+import { RequestRefused } from "./refused.ts";
 import { createRelay, RangeBroken } from "./relay.ts";
 import { checkRules, requireRules, type UploadRules } from "./rules.ts";
 import { createTokenSeal } from "./token.ts";
@@ -139,6 +141,7 @@ export function createUploadHandler(options: UploadHandlerOptions): UploadHandle
     rules.beginsPerMinute === undefined ? undefined : createBeginCounter(rules.beginsPerMinute);
   const limits: StorageLimits = { ...S3_LIMITS, ...options.limits };
   const tokens = createTokenSeal(options.secret);
+  const bodies = createBodyReader({ checkToken: (token) => tokens.open(token, Date.now()) });
   const signer = createSigner({ client, bucket, signedUrlSeconds, publicEndpoint });
   const s3For = ({ signal }: Request) =>
     createS3Uploads(
@@ -180,21 +183,21 @@ export function createUploadHandler(options: UploadHandlerOptions): UploadHandle
     const s3 = s3For(request);
     switch (operation) {
       case "begin":
-        return begin(await readBody(request, beginRequest), request, trail);
+        return begin(await bodies.read(request, beginRequest), request, trail);
       case "sign": {
-        const { token, parts } = await readBody(request, signRequest);
+        const { token, parts } = await bodies.read(request, signRequest);
         return { parts: await s3.sign(await claimsOf(token, operation), parts) };
       }
       case "parts": {
-        const { token, after } = await readBody(request, partsRequest);
+        const { token, after } = await bodies.read(request, partsRequest);
         return s3.parts(await claimsOf(token, operation), after);
       }
       case "complete": {
-        const { token, parts } = await readBody(request, completeRequest);
+        const { token, parts } = await bodies.read(request, completeRequest);
         return s3.complete(await claimsOf(token, operation), parts);
       }
       case "abort": {
-        const { token } = await readBody(request, abortRequest);
+        const { token } = await bodies.read(request, abortRequest);
         await s3.abort(await claimsOf(token, operation));
         return {};
       }

@@ -13,7 +13,8 @@ import { type PartReceipt, StorageFault } from "../src/core/storage.ts";
 import { withBoundedAnswers } from "./bounded-client.ts";
 import { createPatience, type Patience } from "./patience.ts";
 import { clientGone, type PartBody, type RangeBody, rangeBody } from "./range-body.ts";
-import { type RelayHead, RequestRefused } from "./read-request.ts";
+import type { RelayHead } from "./read-request.ts";
+import { RequestRefused } from "./refused.ts";
 import { relayClient } from "./relay-client.ts";
 import { createRelaySlots } from "./relay-slots.ts";
 
