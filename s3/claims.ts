@@ -1,5 +1,6 @@
 import * as v from "valibot";
 import { CHECKSUM_KINDS } from "../src/core/checksum.ts";
+import { objectSettings } from "./object-settings.ts";
 
 const common = {
   bucket: v.string(),
@@ -9,6 +10,8 @@ const common = {
   /** Bytes. */
   size: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
   checksum: v.picklist(CHECKSUM_KINDS),
+  /** What the object gets besides; where it is absent, nothing. */
+  object: v.optional(objectSettings),
   /** Whom `authorize` named at `begin`; null if nobody. */
   owner: v.nullable(v.string()),
   /** Milliseconds since the epoch. */
@@ -23,6 +26,8 @@ export const claimsSchema = v.variant("method", [
     /** Bytes of every part but the last. */
     partSize: v.pipe(v.number(), v.safeInteger(), v.minValue(1)),
     s3UploadId: v.pipe(v.string(), v.minLength(1)),
+    /** Where it is absent, the object's type is not compared: whoever opened the upload has set it. */
+    type: v.optional(v.string()),
   }),
 ]);
 

@@ -4,9 +4,11 @@ import { StorageFault } from "../src/core/storage.ts";
 import { reportedChecksum } from "./checksums.ts";
 import type { UploadClaims } from "./claims.ts";
 import { clockOffsetMs, isClockNews } from "./clock.ts";
+import { isSameMediaType } from "./media-type.ts";
+import { strayHeader } from "./object-settings.ts";
 import { required, unquote } from "./s3-answer.ts";
 import { isNotFound, toStorageFault } from "./s3-faults.ts";
-import { UPLOAD_ID_METADATA } from "./signer.ts";
+import { storedType, UPLOAD_ID_METADATA } from "./signer.ts";
 
 /** What S3 holds under an upload's key. */
 export type Found =
@@ -14,6 +16,8 @@ export type Found =
   /** It carries another upload's id, or none. */
   | { readonly state: "foreign" }
   | { readonly state: "wrongSize"; readonly size: number }
+  /** It has a header that was not signed, or not the one that was. */
+  | { readonly state: "wrongHeader"; readonly name: string }
   | ({ readonly state: "ours" } & FoundObject);
 
 export interface FoundObject {
@@ -52,6 +56,8 @@ export async function findObject(client: S3Client, bucket: string, claims: Uploa
   if (head.Metadata?.[UPLOAD_ID_METADATA] !== claims.uploadId) return { state: "foreign" };
   const size = required(head.ContentLength, "size");
   if (size !== claims.size) return { state: "wrongSize", size };
+  const name = wrongHeader(claims, head);
+  if (name !== null) return { state: "wrongHeader", name };
   return {
     state: "ours",
     size,
@@ -59,4 +65,15 @@ export async function findObject(client: S3Client, bucket: string, claims: Uploa
     hasOwnKey: head.SSECustomerAlgorithm !== undefined || /^aws:kms/.test(head.ServerSideEncryption ?? ""),
     checksum: reportedChecksum(claims.checksum, head),
   };
+}
+
+function wrongHeader(
+  { type, method, object = {} }: UploadClaims,
+  head: HeadObjectCommandOutput,
+): string | null {
+  const wanted = type === undefined ? undefined : storedType(type);
+  // S3 always tells the type. An answer that lacks it says nothing about the object.
+  if (wanted !== undefined && !isSameMediaType(wanted, head.ContentType ?? wanted)) return "Content-Type";
+  // Those of a multipart upload were set by whoever opened it, and no part can change them.
+  return method === "single" ? strayHeader(object, head) : null;
 }

@@ -9,9 +9,10 @@ import { type ChecksumKind, isSigned } from "../src/core/checksum.ts";
 import { StorageFault } from "../src/core/storage.ts";
 import { algorithmOf } from "./checksums.ts";
 import { clockOffsetMs } from "./clock.ts";
+import { type ObjectSettings, settingFields } from "./object-settings.ts";
 import { required } from "./s3-answer.ts";
 import { isNoSuchUpload, toStorageFault } from "./s3-faults.ts";
-import { UPLOAD_ID_METADATA } from "./signer.ts";
+import { storedType, UPLOAD_ID_METADATA } from "./signer.ts";
 
 // S3 tells the time of an upload by its own clock, to the second.
 const CLOCK_TOLERANCE_MS = 60_000;
@@ -28,6 +29,8 @@ export interface OpenIntent {
   /** MIME type, "" where unknown. */
   readonly type: string;
   readonly checksum: ChecksumKind;
+  /** What the object gets besides. @default nothing */
+  readonly object?: ObjectSettings;
   /** Milliseconds since the first try whose answer was lost; null for a first try. */
   readonly triedForMs: number | null;
 }
@@ -43,7 +46,7 @@ export async function openMultipartUpload(
   intent: OpenIntent,
   onLeftOpen: (error: StorageFault) => void,
 ): Promise<string> {
-  const { bucket, key, uploadId, type, checksum, triedForMs } = intent;
+  const { bucket, key, uploadId, type, checksum, object = {}, triedForMs } = intent;
   const startedAt = Date.now();
   if (triedForMs !== null) {
     try {
@@ -60,7 +63,8 @@ export async function openMultipartUpload(
       Bucket: bucket,
       Key: key,
       Metadata: { [UPLOAD_ID_METADATA]: uploadId },
-      ...(type !== "" && { ContentType: type }),
+      ContentType: storedType(type),
+      ...settingFields(object),
       ...(isSigned(checksum) && {
         ChecksumAlgorithm: algorithmOf(checksum),
         // The one type that S3 has for CRC-64, and the one for SHA-256.

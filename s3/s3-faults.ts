@@ -53,6 +53,12 @@ export function isPartsRefusal(error: unknown): boolean {
   return ["InvalidPart", "InvalidPartOrder", "EntityTooSmall"].includes(toS3Failure(error).code);
 }
 
+/** An object is there already, and was not to be replaced. */
+export function isPreconditionRefusal(error: unknown): boolean {
+  const { code, status } = toS3Failure(error);
+  return code === "PreconditionFailed" || status === 412;
+}
+
 /** S3 did nothing, and might with other credentials. Not if it is the clock: those would be no better. */
 export function isRefusal(error: unknown): boolean {
   const { code, status } = toS3Failure(error);

@@ -17,9 +17,17 @@ import {
 import { checksumField, isChecksumOf, partChecksum, reportedChecksum } from "./checksums.ts";
 import type { MultipartClaims, SingleClaims, UploadClaims } from "./claims.ts";
 import { type Found, findObject } from "./find-object.ts";
+import { conditionFields } from "./object-settings.ts";
 import { type OpenIntent, openMultipartUpload } from "./open-upload.ts";
 import { invalidAnswer, required, unquote } from "./s3-answer.ts";
-import { isNoSuchUpload, isPartsRefusal, isUnclear, S3Failure, toStorageFault } from "./s3-faults.ts";
+import {
+  isNoSuchUpload,
+  isPartsRefusal,
+  isPreconditionRefusal,
+  isUnclear,
+  S3Failure,
+  toStorageFault,
+} from "./s3-faults.ts";
 import type { Signer, SignerOptions } from "./signer.ts";
 import { hasForeignPart, isAsSent } from "./verify-object.ts";
 
@@ -105,10 +113,13 @@ export function createS3Uploads(
   ): Promise<StoredObject> {
     // Better than an object that must not be used, in the place of one that perhaps was there.
     if (hasForeignPart(claims.checksum, receipts)) throw mismatch("a part's ETag is not its MD5");
+    // Not every engine goes by the condition that is sent with the request.
+    if (claims.object?.ifNoneMatch) await requireNoOther(claims);
     try {
       const answer = await client.send(
         new CompleteMultipartUploadCommand({
           ...uploadOf(claims),
+          ...conditionFields(claims.object ?? {}),
           MultipartUpload: {
             Parts: receipts.map(({ partNumber, etag, checksum }) => ({
               PartNumber: partNumber,
@@ -142,6 +153,7 @@ export function createS3Uploads(
     receipts: readonly PartReceipt[],
     refusal: unknown,
   ): Promise<StoredObject> {
+    if (isPreconditionRefusal(refusal)) await requireNoOther(claims);
     if (!isNoSuchUpload(refusal) && !isUnclear(refusal)) throw refusal;
     // In this order: an upload that ends between the two looks is found as an object by the second.
     if (!isNoSuchUpload(refusal) && (await isOpen(claims))) throw refusal;
@@ -149,6 +161,12 @@ export function createS3Uploads(
     if (found.state === "absent" || found.state === "foreign")
       throw new StorageFault("gone", "UPLOAD_GONE", { cause: toStorageFault(refusal).cause });
     return verified(claims, receipts, found);
+  }
+
+  /** @throws {StorageFault} permanent, `VERIFICATION_FAILED`, if the key has an object of another upload */
+  async function requireNoOther(claims: MultipartClaims): Promise<void> {
+    const { state } = await find(claims);
+    if (state !== "absent" && state !== "ours") throw notAsSent("another object is there already");
   }
 
   async function isOpen(claims: MultipartClaims): Promise<boolean> {
@@ -190,6 +208,8 @@ export function createS3Uploads(
         throw notAsSent("the object is of another upload");
       case "wrongSize":
         throw notAsSent(`the object has ${found.size} bytes`);
+      case "wrongHeader":
+        throw notAsSent(`the object has another ${found.name}`);
     }
   }
 

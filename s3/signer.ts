@@ -13,6 +13,8 @@ import { type PartPlan, partBytes } from "../src/core/part-plan.ts";
 import { type PartToSign, type SignedPart, StorageFault } from "../src/core/storage.ts";
 import { checksumField, headerOf } from "./checksums.ts";
 import type { MultipartClaims, SingleClaims } from "./claims.ts";
+import { UNKNOWN_TYPE } from "./media-type.ts";
+import { conditionFields, settingFields, settingHeaders } from "./object-settings.ts";
 
 /** Metadata of each object, `x-amz-meta-backhaul-upload`: the page's id of the upload that made it. */
 export const UPLOAD_ID_METADATA = "backhaul-upload";
@@ -83,7 +85,9 @@ export function createSigner(options: SignerOptions): Signer {
       });
       const headers = {
         [`x-amz-meta-${UPLOAD_ID_METADATA}`]: claims.uploadId,
-        ...(claims.type !== "" && { "content-type": claims.type }),
+        // S3 stores whatever type is sent with a signature that names none.
+        "content-type": storedType(claims.type),
+        ...settingHeaders(claims.object ?? {}),
         ...checksumHeader(claims.checksum, checksum),
       };
       return sign(1, headers, (options) => getSignedUrl(client, command, options));
@@ -115,16 +119,22 @@ export function partInput(
 /** PutObject of a single PUT, but for its body. */
 export function objectInput(
   bucket: string,
-  { key, uploadId, size, type }: SingleClaims,
+  { key, uploadId, size, type, object = {} }: SingleClaims,
 ): PutObjectCommandInput {
-  const Metadata = { [UPLOAD_ID_METADATA]: uploadId };
   return {
     Bucket: bucket,
     Key: key,
     ContentLength: size,
-    Metadata,
-    ...(type !== "" && { ContentType: type }),
+    Metadata: { [UPLOAD_ID_METADATA]: uploadId },
+    ContentType: storedType(type),
+    ...settingFields(object),
+    ...conditionFields(object),
   };
+}
+
+/** The type that an object gets. */
+export function storedType(type: string): string {
+  return type === "" ? UNKNOWN_TYPE : type;
 }
 
 export interface BareClientOptions {

@@ -1,3 +1,5 @@
+import * as v from "valibot";
+import { type ObjectSettings, objectSettings } from "../s3/object-settings.ts";
 import { StorageFault } from "../src/core/storage.ts";
 
 /** What a request is about to do. */
@@ -32,6 +34,8 @@ export interface UploadPermit {
    * the same. The client can read it in its token.
    */
   readonly owner?: string;
+  /** At `begin`: what the object gets besides its type, on top of the handler's `object`. @default nothing */
+  readonly object?: ObjectSettings;
 }
 
 /**
@@ -71,6 +75,10 @@ export async function permit(
       cause: new TypeError(
         `authorize should return a key and an owner that are text, the owner of at most ${MAX_OWNER_LENGTH} characters`,
       ),
+    });
+  if (answer.object !== undefined && !v.is(objectSettings, answer.object))
+    throw new StorageFault("transient", "SERVER_ERROR", {
+      cause: new TypeError("authorize returned settings for the object that it can't have"),
     });
   if (intent.operation !== "begin" && (answer.key !== intent.key || answer.owner !== intent.owner))
     throw new StorageFault("permanent", "FORBIDDEN", { detail: "the upload belongs to someone else" });

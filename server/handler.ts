@@ -1,6 +1,8 @@
 import type { S3Client } from "@aws-sdk/client-s3";
+import * as v from "valibot";
 import type { UploadClaims } from "../s3/claims.ts";
-import { toMediaType } from "../s3/media-type.ts";
+import { isActiveType, matchesMediaType, toMediaType } from "../s3/media-type.ts";
+import { type ObjectSettings, objectSettings } from "../s3/object-settings.ts";
 import { toStorageFault } from "../s3/s3-faults.ts";
 import { createS3Uploads } from "../s3/s3-uploads.ts";
 import { createSigner } from "../s3/signer.ts";
@@ -46,6 +48,8 @@ export interface UploadHandlerOptions {
   readonly authorize: Authorize;
   /** What the app takes. @default all that `authorize` and the storage take */
   readonly rules?: UploadRules;
+  /** What each object gets besides its type; `authorize` may say otherwise. @default nothing */
+  readonly object?: ObjectSettings;
   /** What the S3 engine takes. @default Amazon S3's */
   readonly limits?: Partial<StorageLimits>;
   /**
@@ -137,6 +141,8 @@ export function createUploadHandler(options: UploadHandlerOptions): UploadHandle
   requireSeconds("storageTimeoutSeconds", storageTimeoutSeconds, MAX_STORAGE_TIMEOUT_SECONDS);
   const { rules = {} } = options;
   requireRules(rules);
+  if (options.object !== undefined && !v.is(objectSettings, options.object))
+    throw new TypeError("object has a setting that is not known, or a value that can't be signed");
   const countBegin =
     rules.beginsPerMinute === undefined ? undefined : createBeginCounter(rules.beginsPerMinute);
   const limits: StorageLimits = { ...S3_LIMITS, ...options.limits };
@@ -222,7 +228,11 @@ export function createUploadHandler(options: UploadHandlerOptions): UploadHandle
     trail.key = intent.key;
     const type = toMediaType(intent.type);
     if (type === null) throw new RequestRefused(400, "type should be a MIME type");
-    const { key, owner = null } = await permit(authorize, request, {
+    const {
+      key,
+      owner = null,
+      object: settings,
+    } = await permit(authorize, request, {
       operation: "begin",
       key: intent.key,
       size,
@@ -236,13 +246,14 @@ export function createUploadHandler(options: UploadHandlerOptions): UploadHandle
     checkCut(intent, limits);
     countBegin?.(owner, performance.now());
 
+    const object = objectFor(type, { ...options.object, ...settings });
     const expiresAt = Date.now() + tokenSeconds * 1_000;
-    const claims = { bucket, key, uploadId, size, checksum, owner, expiresAt };
-    if (method === "single") return { key, token: await tokens.seal({ ...claims, method, type }) };
+    const claims = { bucket, key, uploadId, size, type, checksum, object, owner, expiresAt };
+    if (method === "single") return { key, token: await tokens.seal({ ...claims, method }) };
 
     const s3 = s3For(request);
     const onLeftOpen = (error: StorageFault) => report(error, { ...trail, status: null });
-    const s3UploadId = await s3.open({ key, uploadId, type, checksum, triedForMs }, onLeftOpen);
+    const s3UploadId = await s3.open({ key, uploadId, type, checksum, object, triedForMs }, onLeftOpen);
     const opened = { ...claims, method, partSize, s3UploadId };
     // Nobody will ever know of this upload: the client has gone, and its next try opens another one.
     if (request.signal.aborted) {
@@ -250,6 +261,13 @@ export function createUploadHandler(options: UploadHandlerOptions): UploadHandle
       throw new StorageFault("network", "NETWORK", { detail: "the client has gone" });
     }
     return { key, token: await tokens.seal(opened) };
+  }
+
+  /** Files that browsers would run are for downloading, unless the app has said that it wants to show them. */
+  function objectFor(type: string, settings: ObjectSettings): ObjectSettings {
+    const isWanted = rules.types?.some((pattern) => matchesMediaType(type, pattern)) ?? false;
+    if (!isActiveType(type) || isWanted) return settings;
+    return { contentDisposition: "attachment", ...settings };
   }
 
   async function check(

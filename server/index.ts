@@ -1,3 +1,4 @@
+export type { ObjectAcl, ObjectSettings } from "../s3/object-settings.ts";
 export type { StorageLimits } from "../src/core/limits.ts";
 export { S3_LIMITS } from "../src/core/limits.ts";
 export type { Authorize, UploadIntent, UploadPermit } from "./authorize.ts";

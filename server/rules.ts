@@ -12,9 +12,10 @@ export interface UploadRules {
    */
   readonly maxBytes?: number;
   /**
-   * MIME types: `application/pdf`, or `image/*` for all of a kind; parameters and case don't count. A file of no known
-   * type is `application/octet-stream`. Any other is refused with 415, `FILE_TYPE_REFUSED`. It is the type that the client
-   * says, and that the object will be served as; nobody has looked at the bytes.
+   * MIME types: `application/pdf`, or `image/*` for all of a kind; parameters and case don't count. Types in which browsers
+   * run script, such as `image/svg+xml` and `text/html`, match only their own name. A file of no known type is
+   * `application/octet-stream`. Any other is refused with 415, `FILE_TYPE_REFUSED`. It is the type that the client says,
+   * and that the object will be served as; nobody has looked at the bytes.
    * @default any
    */
   readonly types?: readonly string[];

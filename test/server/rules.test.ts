@@ -39,7 +39,7 @@ describe.each(["single", "multipart"] as const)("%s", (method) => {
   test.each<Partial<BeginIntent>>([
     {},
     { size: 0, partSize: method === "single" ? 0 : 1 },
-    { type: "IMAGE/svg+xml; charset=utf-8" },
+    { type: "IMAGE/PNG; charset=utf-8" },
     { type: "application/pdf" },
     { type: "" },
     { key: "shared" },

@@ -1,0 +1,106 @@
+import * as v from "valibot";
+import { isFoldedText } from "./media-type.ts";
+
+/** In header values, as they are signed: printable ASCII without blanks at the ends or in a row. */
+const headerValue = v.pipe(v.string(), v.maxLength(1_024), v.check(isFoldedText));
+
+/** What the object gets besides its bytes and its type. The browser can't change any of it. */
+export interface ObjectSettings {
+  /** `Cache-Control`, such as "private, max-age=3600". */
+  readonly cacheControl?: string | undefined;
+  /** `Content-Disposition`, such as "attachment". */
+  readonly contentDisposition?: string | undefined;
+  /** `Content-Encoding`, where the files are compressed already. */
+  readonly contentEncoding?: string | undefined;
+  /**
+   * A canned ACL, such as "private". Ceph takes one that was not signed from whoever holds a signed URL, unless there is a
+   * signed one; buckets of Amazon's without ACLs (the default) refuse any.
+   */
+  readonly acl?: ObjectAcl | undefined;
+  /**
+   * Never replace an object that is there already: the upload then ends with `VERIFICATION_FAILED`. Also stops a signed URL
+   * from being used again when the upload is complete. Single PUTs are refused by the engine, if it knows `If-None-Match`.
+   */
+  readonly ifNoneMatch?: boolean | undefined;
+}
+
+const ACLS = [
+  "private",
+  "public-read",
+  "public-read-write",
+  "authenticated-read",
+  "aws-exec-read",
+  "bucket-owner-read",
+  "bucket-owner-full-control",
+] as const;
+export type ObjectAcl = (typeof ACLS)[number];
+
+export const objectSettings = v.strictObject({
+  cacheControl: v.optional(headerValue),
+  contentDisposition: v.optional(headerValue),
+  contentEncoding: v.optional(headerValue),
+  acl: v.optional(v.picklist(ACLS)),
+  ifNoneMatch: v.optional(v.boolean()),
+}) satisfies v.GenericSchema<unknown, ObjectSettings>;
+
+/** The settings as fields of the SDK's inputs, for PutObject and CreateMultipartUpload. */
+export function settingFields({ cacheControl, contentDisposition, contentEncoding, acl }: ObjectSettings) {
+  return {
+    ...(cacheControl !== undefined && { CacheControl: cacheControl }),
+    ...(contentDisposition !== undefined && { ContentDisposition: contentDisposition }),
+    ...(contentEncoding !== undefined && { ContentEncoding: contentEncoding }),
+    ...(acl !== undefined && { ACL: acl }),
+  };
+}
+
+/** What goes with a request that makes the object. */
+export function conditionFields({ ifNoneMatch = false }: ObjectSettings): { readonly IfNoneMatch?: "*" } {
+  return ifNoneMatch ? { IfNoneMatch: "*" } : {};
+}
+
+/** The settings as headers of a single PUT, which are to be signed. */
+export function settingHeaders(settings: ObjectSettings): Readonly<Record<string, string>> {
+  const { cacheControl, contentDisposition, contentEncoding, acl, ifNoneMatch = false } = settings;
+  return {
+    ...(cacheControl !== undefined && { "cache-control": cacheControl }),
+    ...(contentDisposition !== undefined && { "content-disposition": contentDisposition }),
+    ...(contentEncoding !== undefined && { "content-encoding": contentEncoding }),
+    ...(acl !== undefined && { "x-amz-acl": acl }),
+    ...(ifNoneMatch && { "if-none-match": "*" }),
+  };
+}
+
+/** What HeadObject says of an object, as far as it is compared. */
+interface StoredHeaders {
+  readonly CacheControl?: string | undefined;
+  readonly ContentDisposition?: string | undefined;
+  readonly ContentEncoding?: string | undefined;
+  readonly ContentLanguage?: string | undefined;
+  readonly ExpiresString?: string | undefined;
+}
+
+/** The first header that the object has, or lacks, against the settings; null if all are as they should be. */
+export function strayHeader(settings: ObjectSettings, stored: StoredHeaders): string | null {
+  const { cacheControl, contentDisposition, contentEncoding } = settings;
+  const isBrowsersOwn = cacheControl === undefined && BROWSERS_OWN.has(stored.CacheControl ?? "");
+  const headers: readonly (readonly [
+    name: string,
+    wanted: string | undefined,
+    stored: string | undefined,
+  ])[] = [
+    ["Cache-Control", cacheControl, isBrowsersOwn ? undefined : stored.CacheControl],
+    ["Content-Disposition", contentDisposition, stored.ContentDisposition],
+    // Some engines keep the coding of the transfer.
+    ["Content-Encoding", contentEncoding, stored.ContentEncoding?.replace(/(^|, *)aws-chunked\b,? */, "")],
+    ["Content-Language", undefined, stored.ContentLanguage],
+    ["Expires", undefined, stored.ExpiresString],
+  ];
+  const stray = headers.find(([, wanted = "", is = ""]) => wanted !== is);
+  return stray?.[0] ?? null;
+}
+
+/**
+ * What browsers add to a request of their own accord: with `If-None-Match` in it (https://fetch.spec.whatwg.org), on a
+ * reload, and with the cache switched off in their developer tools.
+ */
+const BROWSERS_OWN = new Set(["no-cache", "max-age=0"]);
