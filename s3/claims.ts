@@ -16,6 +16,10 @@ const common = {
   owner: v.nullable(v.string()),
   /** Milliseconds since the epoch. */
   expiresAt: v.number(),
+  /** Milliseconds since the epoch; tokens of a server have it. */
+  issuedAt: v.optional(v.number()),
+  /** Which of the app's handlers the token is for. */
+  audience: v.optional(v.string()),
 };
 
 export const claimsSchema = v.variant("method", [

@@ -12,7 +12,7 @@ import { type Checksum, type ChecksumKind, isSigned } from "../src/core/checksum
 import { type PartPlan, partBytes } from "../src/core/part-plan.ts";
 import { type PartToSign, type SignedPart, StorageFault } from "../src/core/storage.ts";
 import { checksumField, headerOf } from "./checksums.ts";
-import type { MultipartClaims, SingleClaims } from "./claims.ts";
+import type { MultipartClaims, SingleClaims, UploadClaims } from "./claims.ts";
 import { UNKNOWN_TYPE } from "./media-type.ts";
 import { conditionFields, settingFields, settingHeaders } from "./object-settings.ts";
 
@@ -21,6 +21,8 @@ export const UPLOAD_ID_METADATA = "backhaul-upload";
 
 export interface SignerOptions {
   readonly client: S3Client;
+  /** Signs in the place of `client`, by credentials of its own. */
+  readonly signingClient?: S3Client | undefined;
   readonly bucket: string;
   /** How long a signature is taken, in seconds. */
   readonly signedUrlSeconds: number;
@@ -40,7 +42,8 @@ export interface Signer {
 
 export function createSigner(options: SignerOptions): Signer {
   const { bucket, signedUrlSeconds } = options;
-  const client = bareClient(options.client, { publicEndpoint: options.publicEndpoint });
+  const { publicEndpoint } = options;
+  const client = bareClient(options.signingClient ?? options.client, { publicEndpoint });
 
   /**
    * `Content-Length` is always signed: it is what holds a browser to the size that was authorized, and S3 refuses any other
@@ -48,6 +51,7 @@ export function createSigner(options: SignerOptions): Signer {
    */
   async function sign(
     partNumber: number,
+    { expiresAt }: UploadClaims,
     headers: Readonly<Record<string, string>>,
     presign: (options: PresignOptions) => Promise<string>,
   ): Promise<SignedPart> {
@@ -55,7 +59,11 @@ export function createSigner(options: SignerOptions): Signer {
     const now = () => Date.now() + options.client.config.systemClockOffset;
     // Signatures carry whole seconds.
     const signedAt = Math.floor(now() / 1_000) * 1_000;
-    const lifetime = Math.min(signedUrlSeconds, await credentialSeconds(client, signedAt));
+    // S3 would take the URL after the upload's own time.
+    const uploadSeconds = Math.floor((expiresAt - Date.now()) / 1_000);
+    if (uploadSeconds < 1) throw new StorageFault("permanent", "TOKEN_EXPIRED");
+    const credentialLife = await credentialSeconds(client, signedAt);
+    const lifetime = Math.min(signedUrlSeconds, uploadSeconds, credentialLife);
     const names = Object.keys(headers);
     const url = await presign({
       signingDate: new Date(signedAt),
@@ -75,7 +83,7 @@ export function createSigner(options: SignerOptions): Signer {
         ...checksumField(claims.checksum, checksum),
       });
       const headers = checksumHeader(claims.checksum, checksum);
-      return sign(partNumber, headers, (options) => getSignedUrl(client, command, options));
+      return sign(partNumber, claims, headers, (options) => getSignedUrl(client, command, options));
     },
 
     signSingle(claims, { checksum }) {
@@ -90,7 +98,7 @@ export function createSigner(options: SignerOptions): Signer {
         ...settingHeaders(claims.object ?? {}),
         ...checksumHeader(claims.checksum, checksum),
       };
-      return sign(1, headers, (options) => getSignedUrl(client, command, options));
+      return sign(1, claims, headers, (options) => getSignedUrl(client, command, options));
     },
 
     async locate(key) {

@@ -39,6 +39,14 @@ export interface UploadHandlerOptions {
    * options only.
    */
   readonly client: S3Client;
+  /**
+   * Signs the URLs that browsers get, with credentials that may do nothing but `s3:PutObject`. What a signed URL allows is
+   * what the credentials allow that signed it: some engines (Ceph 16, for one) take `x-amz-copy-source` from whoever holds a
+   * URL, and copy any object into the upload that these credentials may read. Where they are another user's than the
+   * bucket's, its objects need the ACL "bucket-owner-full-control" (`object.acl`), or `client` can't see them.
+   * @default `client`
+   */
+  readonly signingClient?: S3Client;
   readonly bucket: string;
   /**
    * Signs the tokens: at least 32 random bytes, the same on all servers. Several for a change of secret: the first signs,
@@ -46,6 +54,12 @@ export interface UploadHandlerOptions {
    */
   readonly secret: string | readonly string[];
   readonly authorize: Authorize;
+  /**
+   * Sets the tokens of this handler apart from those of another one with the same secret and bucket, which asks another
+   * `authorize`.
+   * @default ""
+   */
+  readonly audience?: string;
   /** What the app takes. @default all that `authorize` and the storage take */
   readonly rules?: UploadRules;
   /** What each object gets besides its type; `authorize` may say otherwise. @default nothing */
@@ -53,12 +67,13 @@ export interface UploadHandlerOptions {
   /** What the S3 engine takes. @default Amazon S3's */
   readonly limits?: Partial<StorageLimits>;
   /**
-   * How long a signed URL may be used, in seconds, 1 to 604,800.
+   * How long a signed URL may be used, in seconds, 1 to 604,800; never longer than its upload's token. Nothing takes it back:
+   * not a sign-out, and not the end of the upload (but see `object.ifNoneMatch`).
    * @default 3600
    */
   readonly signedUrlSeconds?: number;
   /**
-   * How long an upload may take, pauses included, in seconds, 1 to 31,622,400. The bucket's lifecycle rule must leave unfinished uploads
+   * How long an upload may take, pauses included, in seconds, 1 to 31,622,400. Holds for tokens that are out already, too. The bucket's lifecycle rule must leave unfinished uploads
    * alone for as long.
    * @default 604800 (7 days)
    */
@@ -126,7 +141,7 @@ const MAX_RELAY_BYTES_PER_SECOND = 1_048_576;
  * @throws {TypeError} if an option makes no sense
  */
 export function createUploadHandler(options: UploadHandlerOptions): UploadHandler {
-  const { client, bucket, authorize, publicEndpoint, onError } = options;
+  const { client, signingClient, bucket, authorize, publicEndpoint, onError, audience = "" } = options;
   const { signedUrlSeconds = DEFAULTS.signedUrlSeconds, tokenSeconds = DEFAULTS.tokenSeconds } = options;
   requireSeconds("signedUrlSeconds", signedUrlSeconds, MAX_SIGNED_URL_SECONDS);
   requireSeconds("tokenSeconds", tokenSeconds, MAX_TOKEN_SECONDS);
@@ -147,8 +162,8 @@ export function createUploadHandler(options: UploadHandlerOptions): UploadHandle
     rules.beginsPerMinute === undefined ? undefined : createBeginCounter(rules.beginsPerMinute);
   const limits: StorageLimits = { ...S3_LIMITS, ...options.limits };
   const tokens = createTokenSeal(options.secret);
-  const bodies = createBodyReader({ checkToken: (token) => tokens.open(token, Date.now()) });
-  const signer = createSigner({ client, bucket, signedUrlSeconds, publicEndpoint });
+  const bodies = createBodyReader({ checkToken: openToken });
+  const signer = createSigner({ client, signingClient, bucket, signedUrlSeconds, publicEndpoint });
   const s3For = ({ signal }: Request) =>
     createS3Uploads(
       { client: boundedClient(client, { timeoutSeconds: storageTimeoutSeconds, signal }), bucket },
@@ -247,8 +262,21 @@ export function createUploadHandler(options: UploadHandlerOptions): UploadHandle
     countBegin?.(owner, performance.now());
 
     const object = objectFor(type, { ...options.object, ...settings });
-    const expiresAt = Date.now() + tokenSeconds * 1_000;
-    const claims = { bucket, key, uploadId, size, type, checksum, object, owner, expiresAt };
+    const issuedAt = Date.now();
+    const expiresAt = issuedAt + tokenSeconds * 1_000;
+    const claims = {
+      bucket,
+      key,
+      uploadId,
+      size,
+      type,
+      checksum,
+      object,
+      owner,
+      expiresAt,
+      issuedAt,
+      audience,
+    };
     if (method === "single") return { key, token: await tokens.seal({ ...claims, method }) };
 
     const s3 = s3For(request);
@@ -270,17 +298,31 @@ export function createUploadHandler(options: UploadHandlerOptions): UploadHandle
     return { contentDisposition: "attachment", ...settings };
   }
 
+  /**
+   * The token's claims, whose end is no later than this server's own setting allows.
+   *
+   * @throws {StorageFault} permanent: `TOKEN_INVALID`, `TOKEN_EXPIRED`
+   */
+  async function openToken(token: string): Promise<UploadClaims> {
+    const now = Date.now();
+    const claims = await tokens.open(token, now);
+    if (claims.bucket !== bucket || (claims.audience ?? "") !== audience)
+      throw new StorageFault("permanent", "TOKEN_INVALID");
+    const expiresAt = Math.min(claims.expiresAt, (claims.issuedAt ?? 0) + tokenSeconds * 1_000);
+    if (now >= expiresAt) throw new StorageFault("permanent", "TOKEN_EXPIRED");
+    return { ...claims, expiresAt };
+  }
+
   async function check(
     token: string,
     operation: Exclude<Operation, "begin">,
     request: Request,
     trail: Trail,
   ): Promise<UploadClaims> {
-    const claims = await tokens.open(token, Date.now());
+    const claims = await openToken(token);
     const { key, size, owner } = claims;
     trail.key = key;
     trail.owner = owner;
-    if (claims.bucket !== bucket) throw new StorageFault("permanent", "TOKEN_INVALID");
     await permit(authorize, request, { operation, key, size, ...(owner !== null && { owner }) });
     return claims;
   }

@@ -4,6 +4,8 @@ import { StorageFault } from "../src/core/storage.ts";
 
 const VERSION = "v1";
 const MIN_SECRET_BYTES = 32;
+// 32 random hexadecimal digits have 14 different ones, and fewer than 8 in none of a hundred million cases.
+const MIN_DISTINCT_BYTES = 8;
 // Sets the key of these tokens apart from any other use the app makes of the same secret.
 const PURPOSE = "backhaul upload token v1";
 
@@ -21,17 +23,12 @@ export interface TokenSeal {
 /**
  * @param secrets one or more, each of at least 32 bytes. The first signs, all verify: to change the secret, put the new
  *   one in front and drop the old one when its last token has expired.
- * @throws {TypeError} if there is none, or one is too short
+ * @throws {TypeError} if there is none, or one is too short or not random
  */
 export function createTokenSeal(secrets: string | readonly string[]): TokenSeal {
-  const list = typeof secrets === "string" ? [secrets] : secrets;
-  if (list.length === 0) throw new TypeError("secret is empty: give at least one");
-  const encoded = list.map((secret) => new TextEncoder().encode(secret));
-  for (const bytes of encoded)
-    if (bytes.length < MIN_SECRET_BYTES)
-      throw new TypeError(
-        `secret has ${bytes.length} bytes, at least ${MIN_SECRET_BYTES} random ones are needed`,
-      );
+  const list = Array.isArray(secrets) ? secrets : [secrets];
+  if (list.length === 0) throw new TypeError("secret is empty: expected at least one");
+  const encoded = list.map(encodedSecret);
 
   let derived: Promise<SigningKey[]> | undefined;
   const keys = () => {
@@ -60,6 +57,22 @@ export function createTokenSeal(secrets: string | readonly string[]): TokenSeal 
       return claims;
     },
   };
+}
+
+/** @throws {TypeError} that names what is wrong, and nothing of the secret */
+function encodedSecret(secret: unknown): Uint8Array<ArrayBuffer> {
+  if (typeof secret !== "string")
+    throw new TypeError(`secret is ${secret === null ? "null" : typeof secret}: expected a string`);
+  const bytes = new TextEncoder().encode(secret);
+  if (bytes.length < MIN_SECRET_BYTES)
+    throw new TypeError(
+      `secret has ${bytes.length} bytes, at least ${MIN_SECRET_BYTES} random ones are needed`,
+    );
+  if (new Set(bytes).size < MIN_DISTINCT_BYTES)
+    throw new TypeError(
+      "secret is not random: it has hardly any different characters. Make one with `openssl rand -base64 32`",
+    );
+  return bytes;
 }
 
 type SigningKey = Awaited<ReturnType<typeof crypto.subtle.importKey>>;
