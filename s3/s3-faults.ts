@@ -145,14 +145,17 @@ function toS3Failure(error: unknown): S3Failure {
   const status = numberOrNull(loose.$response?.statusCode) ?? numberOrNull(loose.$metadata?.httpStatusCode);
   // System errors are told apart by `code`; S3's codes are the SDK's `name`.
   const code = status === null ? (textOrNull(loose.code) ?? textOrNull(loose.name)) : textOrNull(loose.name);
+  const message = textOrNull(loose.message) ?? "";
+  // `Headers` quotes the value that it refuses, and that may be a session token.
+  const isAboutHeader = status === null && /header/i.test(message);
   const failure = new S3Failure(
     code !== null && /^[\w.]{1,64}$/.test(code) ? code : "UnknownError",
     status,
     textOrNull(loose.$metadata?.requestId),
-    textOrNull(loose.message) ?? "",
+    isAboutHeader ? "a header can't be sent" : message,
   );
   const stack = textOrNull(loose.stack);
-  if (stack !== null) failure.stack = stack;
+  if (stack !== null && !isAboutHeader) failure.stack = stack;
   return failure;
 }
 

@@ -24,7 +24,7 @@ import { type Authorize, permit } from "./authorize.ts";
 import { createBeginCounter } from "./begin-counter.ts";
 import { boundedClient, STORAGE_TIMEOUT_SECONDS } from "./bounded-client.ts";
 import { createBodyReader } from "./read-body.ts";
-import { operationOf, readRelayHead } from "./read-request.ts";
+import { operationOf, readRelayHead, requireOrigin } from "./read-request.ts";
 import { RequestRefused } from "./refused.ts";
 import { createRelay, RangeBroken } from "./relay.ts";
 import { checkRules, requireRules, type UploadRules } from "./rules.ts";
@@ -60,6 +60,19 @@ export interface UploadHandlerOptions {
    * @default ""
    */
   readonly audience?: string;
+  /**
+   * The path where the handler is mounted, such as "/uploads", as the request's URL has it. Requests to others are answered
+   * 404.
+   * @default any: only the last segment of the path is looked at
+   */
+  readonly basePath?: string;
+  /**
+   * Origins whose pages may use the handler, such as "https://app.example", for apps that know their users by a cookie. What
+   * a browser sends for any other page is refused with 403, by `Origin` and `Sec-Fetch-Site`. Pages of other origins are
+   * kept out as it is, unless the app's CORS headers let them in: requests have a type and a header that need CORS.
+   * @default not looked at
+   */
+  readonly origins?: readonly string[];
   /** What the app takes. @default all that `authorize` and the storage take */
   readonly rules?: UploadRules;
   /** What each object gets besides its type; `authorize` may say otherwise. @default nothing */
@@ -141,13 +154,13 @@ const MAX_RELAY_BYTES_PER_SECOND = 1_048_576;
  * @throws {TypeError} if an option makes no sense
  */
 export function createUploadHandler(options: UploadHandlerOptions): UploadHandler {
+  requireBasics(options);
   const { client, signingClient, bucket, authorize, publicEndpoint, onError, audience = "" } = options;
+  const { origins } = options;
+  const basePath = options.basePath?.replace(/\/$/, "");
   const { signedUrlSeconds = DEFAULTS.signedUrlSeconds, tokenSeconds = DEFAULTS.tokenSeconds } = options;
   requireSeconds("signedUrlSeconds", signedUrlSeconds, MAX_SIGNED_URL_SECONDS);
   requireSeconds("tokenSeconds", tokenSeconds, MAX_TOKEN_SECONDS);
-  if (bucket === "") throw new TypeError("bucket is empty");
-  if (publicEndpoint !== undefined && !(URL.canParse(publicEndpoint) && /^https?:/i.test(publicEndpoint)))
-    throw new TypeError("publicEndpoint is not an http or https URL");
   const { relayIdleSeconds = DEFAULTS.relayIdleSeconds } = options;
   requireSeconds("relayIdleSeconds", relayIdleSeconds, MAX_RELAY_IDLE_SECONDS);
   const { relayBytesPerSecond = DEFAULTS.relayBytesPerSecond } = options;
@@ -180,7 +193,8 @@ export function createUploadHandler(options: UploadHandlerOptions): UploadHandle
   return async (request) => {
     const trail: Trail = { operation: null, key: null, owner: null };
     try {
-      trail.operation = operationOf(request);
+      trail.operation = operationOf(request, basePath);
+      if (origins !== undefined) requireOrigin(request, origins);
       return answer(await perform(trail.operation, request, trail));
     } catch (error) {
       if (error instanceof RequestRefused) {
@@ -241,6 +255,7 @@ export function createUploadHandler(options: UploadHandlerOptions): UploadHandle
   async function begin(intent: BeginIntent, request: Request, trail: Trail): Promise<BeginAnswer> {
     const { uploadId, size, name, method, partSize, checksum, triedForMs } = intent;
     trail.key = intent.key;
+    checkObjectKey(intent.key, limits);
     const type = toMediaType(intent.type);
     if (type === null) throw new RequestRefused(400, "type should be a MIME type");
     const {
@@ -357,6 +372,24 @@ function checkCut({ method, size, partSize }: BeginIntent, limits: StorageLimits
     );
   if (partSize !== size)
     throw new UploadError("PART_SIZE_INVALID", `${partSize} bytes in one PUT of ${size}`);
+}
+
+/** In JavaScript, options may be anything: an environment variable that is not set, above all. */
+function requireBasics(options: UploadHandlerOptions): void {
+  const { client, signingClient, bucket, authorize, publicEndpoint, basePath, origins } = options;
+  if (typeof client?.send !== "function") throw new TypeError("client is no S3Client");
+  if (signingClient !== undefined && typeof signingClient?.send !== "function")
+    throw new TypeError("signingClient is no S3Client");
+  if (typeof bucket !== "string") throw new TypeError(`bucket is ${bucket}: expected a string`);
+  if (bucket === "") throw new TypeError("bucket is empty");
+  if (typeof authorize !== "function") throw new TypeError("authorize is no function");
+  if (publicEndpoint !== undefined && !(URL.canParse(publicEndpoint) && /^https?:/i.test(publicEndpoint)))
+    throw new TypeError("publicEndpoint is not an http or https URL");
+  if (basePath !== undefined && !basePath.startsWith("/"))
+    throw new TypeError(`basePath is ${JSON.stringify(basePath)}: expected a path such as "/uploads"`);
+  for (const origin of origins ?? [])
+    if (!URL.canParse(origin) || new URL(origin).origin !== origin)
+      throw new TypeError(`origins has ${JSON.stringify(origin)}: expected such as "https://app.example"`);
 }
 
 function requireSeconds(name: string, value: number, max: number): void {

@@ -5,17 +5,37 @@ import { requireUncompressed } from "./read-body.ts";
 import { parseOrRefuse, RequestRefused } from "./refused.ts";
 
 /**
- * The last segment of the path says what to do, wherever the handler is mounted.
+ * What the request is for, by the last segment of its path.
  *
+ * @param basePath the path before that segment; undefined for any
  * @throws {RequestRefused} 404, 405
  */
-export function operationOf(request: Request): Operation {
-  const name = new URL(request.url).pathname.split("/").at(-1);
-  const operation = OPERATIONS.find((candidate) => candidate === name);
-  if (operation === undefined) throw new RequestRefused(404, `there are ${OPERATIONS.join(", ")}`);
+export function operationOf(request: Request, basePath: string | undefined): Operation {
+  const { pathname } = new URL(request.url);
+  const at = pathname.lastIndexOf("/");
+  const isMounted = basePath === undefined || pathname.slice(0, at) === basePath;
+  const operation = OPERATIONS.find((candidate) => candidate === pathname.slice(at + 1));
+  if (!isMounted || operation === undefined)
+    throw new RequestRefused(404, `there are ${OPERATIONS.join(", ")}`);
   const method = operation === "relay" ? "PUT" : "POST";
   if (request.method !== method) throw new RequestRefused(405, `use ${method}`, { allow: method });
   return operation;
+}
+
+/**
+ * Refuses what a browser sends for a page of another origin.
+ *
+ * A request without either header is let through: it is no browser's, or one of a browser's own transfers, which go to their
+ * own origin only.
+ *
+ * @throws {RequestRefused} 403
+ */
+export function requireOrigin({ headers }: Request, origins: readonly string[]): void {
+  const origin = headers.get("origin");
+  if (origin !== null && origins.includes(origin)) return;
+  const site = headers.get("sec-fetch-site");
+  if (origin !== null || (site !== null && site !== "same-origin"))
+    throw new RequestRefused(403, "pages of this origin may not upload here");
 }
 
 /**
