@@ -16,6 +16,8 @@ const common = {
   owner: v.nullable(v.string()),
   /** Milliseconds since the epoch. */
   expiresAt: v.number(),
+  /** Made by the server at `begin`; tokens of a server have it. */
+  id: v.optional(v.string()),
   /** Milliseconds since the epoch; tokens of a server have it. */
   issuedAt: v.optional(v.number()),
   /** Which of the app's handlers the token is for. */

@@ -5,10 +5,10 @@ import { reportedChecksum } from "./checksums.ts";
 import type { UploadClaims } from "./claims.ts";
 import { clockOffsetMs, isClockNews } from "./clock.ts";
 import { isSameMediaType } from "./media-type.ts";
-import { strayHeader } from "./object-settings.ts";
+import { strayHeader, UPLOAD_ID_METADATA } from "./object-settings.ts";
 import { required, unquote } from "./s3-answer.ts";
 import { isNotFound, toStorageFault } from "./s3-faults.ts";
-import { storedType, UPLOAD_ID_METADATA } from "./signer.ts";
+import { storedType } from "./signer.ts";
 
 /** What S3 holds under an upload's key. */
 export type Found =
@@ -29,6 +29,8 @@ export interface FoundObject {
   readonly hasOwnKey: boolean;
   /** The `x-amz-checksum-*` of the upload's kind, just as S3 gives it; null where it gives none. */
   readonly checksum: string | null;
+  /** In buckets with versions; else null. */
+  readonly versionId: string | null;
 }
 
 export async function findObject(client: S3Client, bucket: string, claims: UploadClaims): Promise<Found> {
@@ -64,6 +66,7 @@ export async function findObject(client: S3Client, bucket: string, claims: Uploa
     etag: unquote(required(head.ETag, "ETag")),
     hasOwnKey: head.SSECustomerAlgorithm !== undefined || /^aws:kms/.test(head.ServerSideEncryption ?? ""),
     checksum: reportedChecksum(claims.checksum, head),
+    versionId: head.VersionId ?? null,
   };
 }
 

@@ -4,8 +4,17 @@ import { isFoldedText } from "./media-type.ts";
 /** In header values, as they are signed: printable ASCII without blanks at the ends or in a row. */
 const headerValue = v.pipe(v.string(), v.maxLength(1_024), v.check(isFoldedText));
 
+/** Metadata of each object, `x-amz-meta-backhaul-upload`: the page's id of the upload that made it. */
+export const UPLOAD_ID_METADATA = "backhaul-upload";
+
 /** What the object gets besides its bytes and its type. The browser can't change any of it. */
 export interface ObjectSettings {
+  /**
+   * Metadata of the app's, `x-amz-meta-*`: names of small letters, digits and "-", values of ASCII, 2,048 bytes in all.
+   * `backhaul-upload` is taken.
+   * @default what the client sent with `begin`
+   */
+  readonly metadata?: Readonly<Record<string, string>> | undefined;
   /** `Cache-Control`, such as "private, max-age=3600". */
   readonly cacheControl?: string | undefined;
   /** `Content-Disposition`, such as "attachment". */
@@ -35,7 +44,17 @@ const ACLS = [
 ] as const;
 export type ObjectAcl = (typeof ACLS)[number];
 
+// Amazon S3's limit, which counts names and values.
+const MAX_METADATA_BYTES = 2_048;
+const isSmall = (metadata: Readonly<Record<string, string>>) =>
+  Object.entries(metadata).join("").length <= MAX_METADATA_BYTES;
+const metadataName = v.pipe(v.string(), v.regex(/^[a-z\d][a-z\d-]{0,127}$/), v.notValue(UPLOAD_ID_METADATA));
+
+/** Metadata of an object as it may be signed. */
+export const objectMetadata = v.pipe(v.record(metadataName, headerValue), v.check(isSmall));
+
 export const objectSettings = v.strictObject({
+  metadata: v.optional(objectMetadata),
   cacheControl: v.optional(headerValue),
   contentDisposition: v.optional(headerValue),
   contentEncoding: v.optional(headerValue),
@@ -61,7 +80,12 @@ export function conditionFields({ ifNoneMatch = false }: ObjectSettings): { read
 /** The settings as headers of a single PUT, which are to be signed. */
 export function settingHeaders(settings: ObjectSettings): Readonly<Record<string, string>> {
   const { cacheControl, contentDisposition, contentEncoding, acl, ifNoneMatch = false } = settings;
+  const metadataHeaders = Object.entries(settings.metadata ?? {}).map(([name, value]) => [
+    `x-amz-meta-${name}`,
+    value,
+  ]);
   return {
+    ...Object.fromEntries(metadataHeaders),
     ...(cacheControl !== undefined && { "cache-control": cacheControl }),
     ...(contentDisposition !== undefined && { "content-disposition": contentDisposition }),
     ...(contentEncoding !== undefined && { "content-encoding": contentEncoding }),
@@ -70,8 +94,14 @@ export function settingHeaders(settings: ObjectSettings): Readonly<Record<string
   };
 }
 
+/** All of the object's metadata. */
+export function metadataOf(uploadId: string, { metadata = {} }: ObjectSettings): Record<string, string> {
+  return { ...metadata, [UPLOAD_ID_METADATA]: uploadId };
+}
+
 /** What HeadObject says of an object, as far as it is compared. */
 interface StoredHeaders {
+  readonly Metadata?: Readonly<Record<string, string>> | undefined;
   readonly CacheControl?: string | undefined;
   readonly ContentDisposition?: string | undefined;
   readonly ContentEncoding?: string | undefined;
@@ -96,7 +126,16 @@ export function strayHeader(settings: ObjectSettings, stored: StoredHeaders): st
     ["Expires", undefined, stored.ExpiresString],
   ];
   const stray = headers.find(([, wanted = "", is = ""]) => wanted !== is);
-  return stray?.[0] ?? null;
+  if (stray !== undefined) return stray[0];
+  return isSameMetadata(settings.metadata ?? {}, stored.Metadata ?? {}) ? null : "metadata";
+}
+
+function isSameMetadata(
+  wanted: Readonly<Record<string, string>>,
+  { [UPLOAD_ID_METADATA]: _, ...stored }: Readonly<Record<string, string>>,
+): boolean {
+  const names = Object.keys(wanted);
+  return names.length === Object.keys(stored).length && names.every((name) => stored[name] === wanted[name]);
 }
 
 /**

@@ -9,10 +9,10 @@ import { type ChecksumKind, isSigned } from "../src/core/checksum.ts";
 import { StorageFault } from "../src/core/storage.ts";
 import { algorithmOf } from "./checksums.ts";
 import { clockOffsetMs } from "./clock.ts";
-import { type ObjectSettings, settingFields } from "./object-settings.ts";
+import { metadataOf, type ObjectSettings, settingFields } from "./object-settings.ts";
 import { required } from "./s3-answer.ts";
 import { isNoSuchUpload, toStorageFault } from "./s3-faults.ts";
-import { storedType, UPLOAD_ID_METADATA } from "./signer.ts";
+import { storedType } from "./signer.ts";
 
 // S3 tells the time of an upload by its own clock, to the second.
 const CLOCK_TOLERANCE_MS = 60_000;
@@ -62,7 +62,7 @@ export async function openMultipartUpload(
     new CreateMultipartUploadCommand({
       Bucket: bucket,
       Key: key,
-      Metadata: { [UPLOAD_ID_METADATA]: uploadId },
+      Metadata: metadataOf(uploadId, object),
       ContentType: storedType(type),
       ...settingFields(object),
       ...(isSigned(checksum) && {

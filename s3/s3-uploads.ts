@@ -31,6 +31,14 @@ import {
 import type { Signer, SignerOptions } from "./signer.ts";
 import { hasForeignPart, isAsSent } from "./verify-object.ts";
 
+/** An object that was compared with what its upload was to be. */
+export interface VerifiedObject extends StoredObject {
+  /** The `x-amz-checksum-*` of the upload's kind, just as S3 gives it; null where it gives none. */
+  readonly checksum: string | null;
+  /** In buckets with versions; else null. */
+  readonly versionId: string | null;
+}
+
 /** The storage port's S3 end, for claims whose token has been checked. Every method rejects with `StorageFault` only. */
 export interface S3Uploads {
   /** `openMultipartUpload` */
@@ -48,6 +56,10 @@ export interface S3Uploads {
   parts(claims: UploadClaims, after: number): Promise<UploadedPartsPage>;
   /** @throws {StorageFault} partsMismatch; gone; permanent, `VERIFICATION_FAILED`; transient */
   complete(claims: UploadClaims, receipts: readonly PartReceipt[]): Promise<StoredObject>;
+  /** The same, with all that S3 says of the object. */
+  completeVerified(claims: UploadClaims, receipts: readonly PartReceipt[]): Promise<VerifiedObject>;
+  /** Whether the upload's object is there. */
+  isStored(claims: UploadClaims): Promise<boolean>;
   /** Drops a multipart upload. An object that is there already stays, and so does one that a single PUT may have made. */
   abort(claims: UploadClaims): Promise<void>;
 }
@@ -99,7 +111,7 @@ export function createS3Uploads(
   async function completeSingle(
     claims: SingleClaims,
     receipts: readonly PartReceipt[],
-  ): Promise<StoredObject> {
+  ): Promise<VerifiedObject> {
     const found = await find(claims);
     if (found.state === "absent") throw mismatch("no object is there");
     if (found.state === "ours" && found.etag !== receipts[0]?.etag)
@@ -110,7 +122,7 @@ export function createS3Uploads(
   async function completeMultipart(
     claims: MultipartClaims,
     receipts: readonly PartReceipt[],
-  ): Promise<StoredObject> {
+  ): Promise<VerifiedObject> {
     // Better than an object that must not be used, in the place of one that perhaps was there.
     if (hasForeignPart(claims.checksum, receipts)) throw mismatch("a part's ETag is not its MD5");
     // Not every engine goes by the condition that is sent with the request.
@@ -152,7 +164,7 @@ export function createS3Uploads(
     claims: MultipartClaims,
     receipts: readonly PartReceipt[],
     refusal: unknown,
-  ): Promise<StoredObject> {
+  ): Promise<VerifiedObject> {
     if (isPreconditionRefusal(refusal)) await requireNoOther(claims);
     if (!isNoSuchUpload(refusal) && !isUnclear(refusal)) throw refusal;
     // In this order: an upload that ends between the two looks is found as an object by the second.
@@ -195,14 +207,14 @@ export function createS3Uploads(
     claims: UploadClaims,
     receipts: readonly PartReceipt[],
     found: Exclude<Found, { state: "absent" }>,
-  ): Promise<StoredObject> {
+  ): Promise<VerifiedObject> {
     const { key, checksum } = claims;
     switch (found.state) {
       case "ours": {
         if (!(await isAsSent(claims, planOf(claims), receipts, found)))
           throw notAsSent(`its ${checksum === "md5" ? "ETag" : checksum} is not that of what was sent`);
-        const { size, etag } = found;
-        return { key, size, etag, location: await signer.locate(key) };
+        const { size, etag, versionId } = found;
+        return { key, size, etag, location: await signer.locate(key), checksum: found.checksum, versionId };
       }
       case "foreign":
         throw notAsSent("the object is of another upload");
@@ -211,6 +223,16 @@ export function createS3Uploads(
       case "wrongHeader":
         throw notAsSent(`the object has another ${found.name}`);
     }
+  }
+
+  async function completeVerified(
+    claims: UploadClaims,
+    receipts: readonly PartReceipt[],
+  ): Promise<VerifiedObject> {
+    const ordered = inOrder(claims, receipts);
+    return settle(
+      claims.method === "single" ? completeSingle(claims, ordered) : completeMultipart(claims, ordered),
+    );
   }
 
   function uploadOf(claims: MultipartClaims) {
@@ -223,11 +245,11 @@ export function createS3Uploads(
     parts: (claims, after) =>
       settle(claims.method === "single" ? lookUpSingle(claims, after) : listParts(claims, after)),
     async complete(claims, receipts) {
-      const ordered = inOrder(claims, receipts);
-      return settle(
-        claims.method === "single" ? completeSingle(claims, ordered) : completeMultipart(claims, ordered),
-      );
+      const { key, size, etag, location } = await completeVerified(claims, receipts);
+      return { key, size, etag, location };
     },
+    completeVerified,
+    isStored: (claims) => settle(find(claims).then(({ state }) => state === "ours")),
     abort: async (claims) => (claims.method === "single" ? undefined : settle(abortMultipart(claims))),
   };
 }

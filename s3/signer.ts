@@ -14,10 +14,13 @@ import { type PartToSign, type SignedPart, StorageFault } from "../src/core/stor
 import { checksumField, headerOf } from "./checksums.ts";
 import type { MultipartClaims, SingleClaims, UploadClaims } from "./claims.ts";
 import { UNKNOWN_TYPE } from "./media-type.ts";
-import { conditionFields, settingFields, settingHeaders } from "./object-settings.ts";
-
-/** Metadata of each object, `x-amz-meta-backhaul-upload`: the page's id of the upload that made it. */
-export const UPLOAD_ID_METADATA = "backhaul-upload";
+import {
+  conditionFields,
+  metadataOf,
+  settingFields,
+  settingHeaders,
+  UPLOAD_ID_METADATA,
+} from "./object-settings.ts";
 
 export interface SignerOptions {
   readonly client: S3Client;
@@ -133,7 +136,7 @@ export function objectInput(
     Bucket: bucket,
     Key: key,
     ContentLength: size,
-    Metadata: { [UPLOAD_ID_METADATA]: uploadId },
+    Metadata: metadataOf(uploadId, object),
     ContentType: storedType(type),
     ...settingFields(object),
     ...conditionFields(object),

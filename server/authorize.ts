@@ -14,6 +14,11 @@ export type UploadIntent =
       readonly type: string;
       /** File name, "" where unknown. As the client sent it: it may have line ends, or tags. */
       readonly name: string;
+      /**
+       * What the client wants as the object's metadata, absent if nothing. It gets it, unless the permit's `object.metadata`
+       * says otherwise.
+       */
+      readonly metadata?: Readonly<Record<string, string>>;
     }
   | {
       /** "relay": bytes that this server passes on to S3 itself. Refuse it where they should not go that way. */

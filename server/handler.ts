@@ -1,12 +1,11 @@
-import type { S3Client } from "@aws-sdk/client-s3";
 import * as v from "valibot";
 import type { UploadClaims } from "../s3/claims.ts";
 import { isActiveType, matchesMediaType, toMediaType } from "../s3/media-type.ts";
-import { type ObjectSettings, objectSettings } from "../s3/object-settings.ts";
+import { type ObjectSettings, objectMetadata } from "../s3/object-settings.ts";
 import { toStorageFault } from "../s3/s3-faults.ts";
 import { createS3Uploads } from "../s3/s3-uploads.ts";
 import { createSigner } from "../s3/signer.ts";
-import { UploadError } from "../src/core/errors.ts";
+import { UploadError, type UploadErrorCode } from "../src/core/errors.ts";
 import {
   abortRequest,
   beginRequest,
@@ -15,132 +14,29 @@ import {
   partsRequest,
   signRequest,
 } from "../src/core/http-api.ts";
-import { S3_LIMITS, type StorageLimits } from "../src/core/limits.ts";
+import type { StorageLimits } from "../src/core/limits.ts";
 import { checkObjectKey } from "../src/core/object-key.ts";
 import { checkSize, planParts } from "../src/core/part-plan.ts";
-import { type BeginAnswer, type BeginIntent, StorageFault } from "../src/core/storage.ts";
+import { type BeginAnswer, type BeginIntent, StorageFault, type StoredObject } from "../src/core/storage.ts";
 import { answer, answerBrokenRange, answerFault, answerRefused } from "./answers.ts";
-import { type Authorize, permit } from "./authorize.ts";
+import { permit } from "./authorize.ts";
 import { createBeginCounter } from "./begin-counter.ts";
-import { boundedClient, STORAGE_TIMEOUT_SECONDS } from "./bounded-client.ts";
+import { boundedClient } from "./bounded-client.ts";
+import { settingsOf, type UploadErrorContext, type UploadHandlerOptions } from "./handler-options.ts";
+import { callHook, completedUpload, hookedUpload } from "./hooks.ts";
+import { clientGone } from "./range-body.ts";
 import { createBodyReader } from "./read-body.ts";
 import { operationOf, readRelayHead, requireOrigin } from "./read-request.ts";
 import { RequestRefused } from "./refused.ts";
 import { createRelay, RangeBroken } from "./relay.ts";
-import { checkRules, requireRules, type UploadRules } from "./rules.ts";
+import { checkRules, RELAYS_AT_ONCE } from "./rules.ts";
 import { createTokenSeal } from "./token.ts";
 
-export interface UploadHandlerOptions {
-  /**
-   * The app's own client, with region, credentials and, for other engines than Amazon's, endpoint. Its credentials need
-   * `s3:PutObject`, `s3:GetObject`, `s3:AbortMultipartUpload` and `s3:ListMultipartUploadParts` on the objects, and
-   * `s3:ListBucket` (without it S3 says 403 for an object that is not there) and `s3:ListBucketMultipartUploads` on the bucket;
-   * with SSE-KMS also `kms:GenerateDataKey` and `kms:Decrypt` on the bucket's key. Proxies and certificates belong into an `https.Agent` of yours; for large bodies the SDK makes another one if it was given the agent's
-   * options only.
-   */
-  readonly client: S3Client;
-  /**
-   * Signs the URLs that browsers get, with credentials that may do nothing but `s3:PutObject`. What a signed URL allows is
-   * what the credentials allow that signed it: some engines (Ceph 16, for one) take `x-amz-copy-source` from whoever holds a
-   * URL, and copy any object into the upload that these credentials may read. Where they are another user's than the
-   * bucket's, its objects need the ACL "bucket-owner-full-control" (`object.acl`), or `client` can't see them.
-   * @default `client`
-   */
-  readonly signingClient?: S3Client;
-  readonly bucket: string;
-  /**
-   * Signs the tokens: at least 32 random bytes, the same on all servers. Several for a change of secret: the first signs,
-   * all verify.
-   */
-  readonly secret: string | readonly string[];
-  readonly authorize: Authorize;
-  /**
-   * Sets the tokens of this handler apart from those of another one with the same secret and bucket, which asks another
-   * `authorize`.
-   * @default ""
-   */
-  readonly audience?: string;
-  /**
-   * The path where the handler is mounted, such as "/uploads", as the request's URL has it. Requests to others are answered
-   * 404.
-   * @default any: only the last segment of the path is looked at
-   */
-  readonly basePath?: string;
-  /**
-   * Origins whose pages may use the handler, such as "https://app.example", for apps that know their users by a cookie. What
-   * a browser sends for any other page is refused with 403, by `Origin` and `Sec-Fetch-Site`. Pages of other origins are
-   * kept out as it is, unless the app's CORS headers let them in: requests have a type and a header that need CORS.
-   * @default not looked at
-   */
-  readonly origins?: readonly string[];
-  /** What the app takes. @default all that `authorize` and the storage take */
-  readonly rules?: UploadRules;
-  /** What each object gets besides its type; `authorize` may say otherwise. @default nothing */
-  readonly object?: ObjectSettings;
-  /** What the S3 engine takes. @default Amazon S3's */
-  readonly limits?: Partial<StorageLimits>;
-  /**
-   * How long a signed URL may be used, in seconds, 1 to 604,800; never longer than its upload's token. Nothing takes it back:
-   * not a sign-out, and not the end of the upload (but see `object.ifNoneMatch`).
-   * @default 3600
-   */
-  readonly signedUrlSeconds?: number;
-  /**
-   * How long an upload may take, pauses included, in seconds, 1 to 31,622,400. Holds for tokens that are out already, too. The bucket's lifecycle rule must leave unfinished uploads
-   * alone for as long.
-   * @default 604800 (7 days)
-   */
-  readonly tokenSeconds?: number;
-  /**
-   * How long a relayed request may stand still, in whole seconds, before the end that holds it up is given up: a client that
-   * sends nothing, or a part of which S3 takes nothing. 1 to 3,600.
-   * @default 60
-   */
-  readonly relayIdleSeconds?: number;
-  /**
-   * The rate that a relayed request has to keep up, in bytes a second: an end that was slower, for `relayIdleSeconds` on the
-   * whole, is given up like one that stands still. 1 to 1,048,576.
-   * @default 4096
-   */
-  readonly relayBytesPerSecond?: number;
-  /**
-   * How long S3 may take to answer a call, with all retries of the SDK, in seconds; eight times as long to complete an upload,
-   * since S3 may take minutes to put 10,000 parts together. 1 to 900.
-   * @default 30
-   */
-  readonly storageTimeoutSeconds?: number;
-  /** URL by which browsers reach S3, if the server does so by another (a container's name, a private endpoint). */
-  readonly publicEndpoint?: string;
-  /** Told of everything that was refused or failed, with its cause. Neither argument has tokens or signed URLs in it. */
-  readonly onError?: (error: Error, context: UploadErrorContext) => void;
-}
-
-export interface UploadErrorContext {
-  /** Null for a request that is none of ours. */
-  readonly operation: Operation | null;
-  /** Null where it was not known yet. Until `authorize` has named it, it is the client's own words, line ends and all. */
-  readonly key: string | null;
-  readonly owner: string | null;
-  /** HTTP status of the answer; null for a warning, after which the request went on. */
-  readonly status: number | null;
-}
+// What the API takes (`http-api.ts`).
+const MAX_TOKEN_LENGTH = 8_192;
 
 /** Never rejects. The request's body is consumed, or canceled. */
 export type UploadHandler = (request: Request) => Promise<Response>;
-
-const DEFAULTS = {
-  signedUrlSeconds: 3_600,
-  tokenSeconds: 7 * 24 * 3_600,
-  relayIdleSeconds: 60,
-  relayBytesPerSecond: 4_096,
-  relaysAtOnce: 16,
-} as const;
-// Signature Version 4 allows no more.
-const MAX_SIGNED_URL_SECONDS = 7 * 24 * 3_600;
-const MAX_TOKEN_SECONDS = 366 * 24 * 3_600;
-const MAX_STORAGE_TIMEOUT_SECONDS = 900;
-const MAX_RELAY_IDLE_SECONDS = 3_600;
-const MAX_RELAY_BYTES_PER_SECOND = 1_048_576;
 
 /**
  * The app server's part in uploads: `POST {anything}/begin`, `/sign`, `/parts`, `/complete` and `/abort`, JSON in and out
@@ -154,27 +50,13 @@ const MAX_RELAY_BYTES_PER_SECOND = 1_048_576;
  * @throws {TypeError} if an option makes no sense
  */
 export function createUploadHandler(options: UploadHandlerOptions): UploadHandler {
-  requireBasics(options);
-  const { client, signingClient, bucket, authorize, publicEndpoint, onError, audience = "" } = options;
-  const { origins } = options;
-  const basePath = options.basePath?.replace(/\/$/, "");
-  const { signedUrlSeconds = DEFAULTS.signedUrlSeconds, tokenSeconds = DEFAULTS.tokenSeconds } = options;
-  requireSeconds("signedUrlSeconds", signedUrlSeconds, MAX_SIGNED_URL_SECONDS);
-  requireSeconds("tokenSeconds", tokenSeconds, MAX_TOKEN_SECONDS);
-  const { relayIdleSeconds = DEFAULTS.relayIdleSeconds } = options;
-  requireSeconds("relayIdleSeconds", relayIdleSeconds, MAX_RELAY_IDLE_SECONDS);
-  const { relayBytesPerSecond = DEFAULTS.relayBytesPerSecond } = options;
-  requireWhole("relayBytesPerSecond", relayBytesPerSecond, MAX_RELAY_BYTES_PER_SECOND, "whole bytes");
-  const { storageTimeoutSeconds = STORAGE_TIMEOUT_SECONDS } = options;
-  requireSeconds("storageTimeoutSeconds", storageTimeoutSeconds, MAX_STORAGE_TIMEOUT_SECONDS);
-  const { rules = {} } = options;
-  requireRules(rules);
-  if (options.object !== undefined && !v.is(objectSettings, options.object))
-    throw new TypeError("object has a setting that is not known, or a value that can't be signed");
+  const settings = settingsOf(options);
+  const { client, signingClient, bucket, authorize, publicEndpoint, audience, origins } = settings;
+  const { rules, limits, tokenSeconds, signedUrlSeconds, storageTimeoutSeconds } = settings;
+  const basePath = settings.basePath?.replace(/\/$/, "");
   const countBegin =
     rules.beginsPerMinute === undefined ? undefined : createBeginCounter(rules.beginsPerMinute);
-  const limits: StorageLimits = { ...S3_LIMITS, ...options.limits };
-  const tokens = createTokenSeal(options.secret);
+  const tokens = createTokenSeal(settings.secret);
   const bodies = createBodyReader({ checkToken: openToken });
   const signer = createSigner({ client, signingClient, bucket, signedUrlSeconds, publicEndpoint });
   const s3For = ({ signal }: Request) =>
@@ -185,33 +67,34 @@ export function createUploadHandler(options: UploadHandlerOptions): UploadHandle
   const relay = createRelay({
     client,
     bucket,
-    idleSeconds: relayIdleSeconds,
-    bytesPerSecond: relayBytesPerSecond,
-    mostPerOwner: rules.relaysAtOnce ?? DEFAULTS.relaysAtOnce,
+    idleSeconds: settings.relayIdleSeconds,
+    bytesPerSecond: settings.relayBytesPerSecond,
+    mostPerOwner: rules.relaysAtOnce ?? RELAYS_AT_ONCE,
   });
 
   return async (request) => {
     const trail: Trail = { operation: null, key: null, owner: null };
+    const { response, code } = await respond(request, trail);
+    record(request, trail, response.status, code);
+    return response;
+  };
+
+  async function respond(request: Request, trail: Trail): Promise<Answered> {
     try {
       trail.operation = operationOf(request, basePath);
       if (origins !== undefined) requireOrigin(request, origins);
-      return answer(await perform(trail.operation, request, trail));
+      return { response: answer(await perform(trail.operation, request, trail)), code: null };
     } catch (error) {
       if (error instanceof RequestRefused) {
         report(error, { ...trail, status: error.status });
-        return answerRefused(error);
+        return { response: answerRefused(error), code: "REQUEST_INVALID" };
       }
-      if (error instanceof RangeBroken) {
-        const response = answerBrokenRange(error);
-        report(error.fault, { ...trail, status: response.status });
-        return response;
-      }
-      const fault = toStorageFault(error);
-      const response = answerFault(fault);
+      const fault = error instanceof RangeBroken ? error.fault : toStorageFault(error);
+      const response = error instanceof RangeBroken ? answerBrokenRange(error) : answerFault(fault);
       report(fault, { ...trail, status: response.status });
-      return response;
+      return { response, code: fault.code };
     }
-  };
+  }
 
   async function perform(operation: Operation, request: Request, trail: Trail): Promise<object> {
     const claimsOf = (token: string, next: Exclude<Operation, "begin">) => check(token, next, request, trail);
@@ -229,11 +112,19 @@ export function createUploadHandler(options: UploadHandlerOptions): UploadHandle
       }
       case "complete": {
         const { token, parts } = await bodies.read(request, completeRequest);
-        return s3.complete(await claimsOf(token, operation), parts);
+        const claims = await claimsOf(token, operation);
+        const verified = await s3.completeVerified(claims, parts);
+        await callHook("onComplete", () => settings.onComplete?.(completedUpload(claims, verified), request));
+        const { key, size, etag, location } = verified;
+        return { key, size, etag, location } satisfies StoredObject;
       }
       case "abort": {
         const { token } = await bodies.read(request, abortRequest);
-        await s3.abort(await claimsOf(token, operation));
+        const claims = await claimsOf(token, operation);
+        await s3.abort(claims);
+        // An upload that is complete can't be dropped any more.
+        if (settings.onAbort !== undefined && !(await s3.isStored(claims)))
+          await callHook("onAbort", () => settings.onAbort?.(hookedUpload(claims), request));
         return {};
       }
       case "relay": {
@@ -253,21 +144,24 @@ export function createUploadHandler(options: UploadHandlerOptions): UploadHandle
   }
 
   async function begin(intent: BeginIntent, request: Request, trail: Trail): Promise<BeginAnswer> {
-    const { uploadId, size, name, method, partSize, checksum, triedForMs } = intent;
+    const { uploadId, size, name, method, partSize, checksum, triedForMs, metadata = {} } = intent;
     trail.key = intent.key;
     checkObjectKey(intent.key, limits);
     const type = toMediaType(intent.type);
     if (type === null) throw new RequestRefused(400, "type should be a MIME type");
+    if (!v.is(objectMetadata, metadata))
+      throw new RequestRefused(400, "metadata should be names and values of ASCII, 2,048 bytes in all");
     const {
       key,
       owner = null,
-      object: settings,
+      object: wanted,
     } = await permit(authorize, request, {
       operation: "begin",
       key: intent.key,
       size,
       type,
       name,
+      ...(intent.metadata !== undefined && { metadata }),
     });
     trail.key = key;
     trail.owner = owner;
@@ -276,7 +170,7 @@ export function createUploadHandler(options: UploadHandlerOptions): UploadHandle
     checkCut(intent, limits);
     countBegin?.(owner, performance.now());
 
-    const object = objectFor(type, { ...options.object, ...settings });
+    const object = objectFor(type, { metadata, ...settings.object, ...wanted });
     const issuedAt = Date.now();
     const expiresAt = issuedAt + tokenSeconds * 1_000;
     const claims = {
@@ -291,26 +185,43 @@ export function createUploadHandler(options: UploadHandlerOptions): UploadHandle
       expiresAt,
       issuedAt,
       audience,
+      id: crypto.randomUUID(),
     };
-    if (method === "single") return { key, token: await tokens.seal({ ...claims, method }) };
+    if (method === "single") {
+      const token = await sealed({ ...claims, method });
+      await callHook("onBegin", () => settings.onBegin?.(hookedUpload({ ...claims, method }), request));
+      return { key, token };
+    }
 
     const s3 = s3For(request);
     const onLeftOpen = (error: StorageFault) => report(error, { ...trail, status: null });
     const s3UploadId = await s3.open({ key, uploadId, type, checksum, object, triedForMs }, onLeftOpen);
     const opened = { ...claims, method, partSize, s3UploadId };
-    // Nobody will ever know of this upload: the client has gone, and its next try opens another one.
-    if (request.signal.aborted) {
-      await s3.abort(opened);
-      throw new StorageFault("network", "NETWORK", { detail: "the client has gone" });
+    try {
+      const token = await sealed(opened);
+      if (request.signal.aborted) throw clientGone();
+      await callHook("onBegin", () => settings.onBegin?.(hookedUpload(opened), request));
+      return { key, token };
+    } catch (error) {
+      // Nobody will ever know of this upload: the client is not told, and its next try opens another one.
+      await s3.abort(opened).catch((fault) => onLeftOpen(toStorageFault(fault)));
+      throw error;
     }
-    return { key, token: await tokens.seal(opened) };
+  }
+
+  /** @throws {RequestRefused} 400, if the token were too long to be sent back */
+  async function sealed(claims: UploadClaims): Promise<string> {
+    const token = await tokens.seal(claims);
+    if (token.length > MAX_TOKEN_LENGTH)
+      throw new RequestRefused(400, "key, type, metadata and headers of the object are too long together");
+    return token;
   }
 
   /** Files that browsers would run are for downloading, unless the app has said that it wants to show them. */
-  function objectFor(type: string, settings: ObjectSettings): ObjectSettings {
-    const isWanted = rules.types?.some((pattern) => matchesMediaType(type, pattern)) ?? false;
-    if (!isActiveType(type) || isWanted) return settings;
-    return { contentDisposition: "attachment", ...settings };
+  function objectFor(type: string, wanted: ObjectSettings): ObjectSettings {
+    const isNamed = rules.types?.some((pattern) => matchesMediaType(type, pattern)) ?? false;
+    if (!isActiveType(type) || isNamed) return wanted;
+    return { contentDisposition: "attachment", ...wanted };
   }
 
   /**
@@ -342,13 +253,29 @@ export function createUploadHandler(options: UploadHandlerOptions): UploadHandle
     return claims;
   }
 
+  function record(request: Request, trail: Trail, status: number, code: UploadErrorCode | null): void {
+    const outcome = code === null ? "done" : status >= 500 ? "failed" : "refused";
+    try {
+      const recorded = settings.audit?.({ at: new Date(), ...trail, outcome, status, code }, request);
+      if (recorded instanceof Promise) recorded.catch(() => {});
+    } catch {
+      // As with `onError`.
+    }
+  }
+
   function report(error: Error, context: UploadErrorContext): void {
     try {
-      onError?.(error, context);
+      settings.onError?.(error, context);
     } catch {
       // The app's logging has failed; the client's answer doesn't depend on it.
     }
   }
+}
+
+interface Answered {
+  readonly response: Response;
+  /** Why it was not done; null if it was. */
+  readonly code: UploadErrorCode | null;
 }
 
 /** What is known of a request so far, for `onError`. */
@@ -372,31 +299,4 @@ function checkCut({ method, size, partSize }: BeginIntent, limits: StorageLimits
     );
   if (partSize !== size)
     throw new UploadError("PART_SIZE_INVALID", `${partSize} bytes in one PUT of ${size}`);
-}
-
-/** In JavaScript, options may be anything: an environment variable that is not set, above all. */
-function requireBasics(options: UploadHandlerOptions): void {
-  const { client, signingClient, bucket, authorize, publicEndpoint, basePath, origins } = options;
-  if (typeof client?.send !== "function") throw new TypeError("client is no S3Client");
-  if (signingClient !== undefined && typeof signingClient?.send !== "function")
-    throw new TypeError("signingClient is no S3Client");
-  if (typeof bucket !== "string") throw new TypeError(`bucket is ${bucket}: expected a string`);
-  if (bucket === "") throw new TypeError("bucket is empty");
-  if (typeof authorize !== "function") throw new TypeError("authorize is no function");
-  if (publicEndpoint !== undefined && !(URL.canParse(publicEndpoint) && /^https?:/i.test(publicEndpoint)))
-    throw new TypeError("publicEndpoint is not an http or https URL");
-  if (basePath !== undefined && !basePath.startsWith("/"))
-    throw new TypeError(`basePath is ${JSON.stringify(basePath)}: expected a path such as "/uploads"`);
-  for (const origin of origins ?? [])
-    if (!URL.canParse(origin) || new URL(origin).origin !== origin)
-      throw new TypeError(`origins has ${JSON.stringify(origin)}: expected such as "https://app.example"`);
-}
-
-function requireSeconds(name: string, value: number, max: number): void {
-  requireWhole(name, value, max, "whole seconds");
-}
-
-function requireWhole(name: string, value: number, max: number, unit: string): void {
-  if (!Number.isSafeInteger(value) || value < 1 || value > max)
-    throw new TypeError(`${name} is ${value}: expected ${unit} from 1 to ${max}`);
 }

@@ -42,6 +42,9 @@ export interface UploadRules {
   readonly relaysAtOnce?: number;
 }
 
+/** The default of `UploadRules.relaysAtOnce`. */
+export const RELAYS_AT_ONCE = 16;
+
 interface Candidate {
   readonly key: string;
   /** Bytes. */
