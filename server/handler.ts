@@ -146,7 +146,8 @@ export function createUploadHandler(options: UploadHandlerOptions): UploadHandle
   async function begin(intent: BeginIntent, request: Request, trail: Trail): Promise<BeginAnswer> {
     const { uploadId, size, name, method, partSize, checksum, triedForMs, metadata = {} } = intent;
     trail.key = intent.key;
-    checkObjectKey(intent.key, limits);
+    // `authorize` may put something in front of a key that begins with "/".
+    checkObjectKey(intent.key.replace(/^\/+/, ""), limits);
     const type = toMediaType(intent.type);
     if (type === null) throw new RequestRefused(400, "type should be a MIME type");
     if (!v.is(objectMetadata, metadata))

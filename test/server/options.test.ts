@@ -69,24 +69,30 @@ describe("the path", () => {
 });
 
 describe("the key", () => {
-  test.each(["../../etc/passwd\r\n", "a/../b", "/a", "", "a\u0000b", "a\u2028b", `${"k".repeat(1_025)}`])(
-    "%j never reaches authorize",
-    async (key) => {
-      let isAsked = false;
-      const server = await startUploadServer(engine, {
-        authorize(_request, intent) {
-          isAsked = true;
-          return { key: intent.key };
-        },
-      });
-      onTestFinished(server.close);
-      expect(await server.refusal("begin", beginIntent({ size: 1, key }))).toMatchObject({
-        status: 400,
-        code: "KEY_INVALID",
-      });
-      expect(isAsked).toBe(false);
-    },
-  );
+  test.each([
+    "../../etc/passwd\r\n",
+    "a/../b",
+    "/../a",
+    "/",
+    "",
+    "a\u0000b",
+    "a\u2028b",
+    `${"k".repeat(1_025)}`,
+  ])("%j never reaches authorize", async (key) => {
+    let isAsked = false;
+    const server = await startUploadServer(engine, {
+      authorize(_request, intent) {
+        isAsked = true;
+        return { key: intent.key };
+      },
+    });
+    onTestFinished(server.close);
+    expect(await server.refusal("begin", beginIntent({ size: 1, key }))).toMatchObject({
+      status: 400,
+      code: "KEY_INVALID",
+    });
+    expect(isAsked).toBe(false);
+  });
 });
 
 describe("pages of other origins", () => {
