@@ -111,7 +111,7 @@ export function createUploadHandler(options: UploadHandlerOptions): UploadHandle
         return s3.parts(await claimsOf(token, operation), after);
       }
       case "complete": {
-        const { token, parts } = await bodies.read(request, completeRequest);
+        const { token, parts } = await bodies.read(request, completeRequest, true);
         const claims = await claimsOf(token, operation);
         const verified = await s3.completeVerified(claims, parts);
         await callHook("onComplete", () => settings.onComplete?.(completedUpload(claims, verified), request));

@@ -8,7 +8,7 @@ const MAX_VOUCHED_BODY_BYTES = 2 * 1024 * 1024;
 // At 16 KiB/s, slower than which no link is waited for, the largest bodies take 4 s and 128 s.
 const BODY_TIMEOUT_MS = 15_000;
 const VOUCHED_BODY_TIMEOUT_MS = 128_000;
-const MAX_HELD_BYTES = 32 * 1024 * 1024;
+const MAX_HELD_BYTES = 16 * 1024 * 1024;
 // A list of 10,000 parts is one array of objects. To parse arrays in arrays takes ten times as long as their bytes let expect.
 const MAX_VOUCHED_ARRAYS = 16;
 
@@ -17,24 +17,29 @@ const OPENING_TOKEN = /^\s*\{\s*"token"\s*:\s*"([\w.-]{1,8192})"/;
 export interface BodyReaderOptions {
   /** Rejects if the token is not one of this server's, without asking anybody. */
   readonly checkToken: (token: string) => Promise<unknown>;
-  /** @default 32 MiB */
+  /** @default 16 MiB */
   readonly maxHeldBytes?: number;
   /** @default 15,000 */
   readonly timeoutMs?: number;
 }
 
 /**
- * Reads bodies of JSON from clients that nobody knows yet, which hold at most 32 MiB of memory together: if more come, the
+ * Reads bodies of JSON from clients that nobody knows yet, which hold at most 16 MiB of memory together: if more come, the
  * one that has stood still for the longest is given up.
  */
 export interface BodyReader {
   /**
-   * The JSON body, checked. It may have 64 KiB; one that begins with a valid token, as `complete`'s does, may have 2 MiB.
+   * The JSON body, checked. It may have 64 KiB.
    *
+   * @param mayBeLarge lets a body that begins with a valid token, as `complete`'s does, have 2 MiB
    * @throws {RequestRefused} 400, 408, 413, 415
    * @throws what `checkToken` rejects with
    */
-  read<T extends v.GenericSchema>(request: Request, schema: T): Promise<v.InferOutput<T>>;
+  read<T extends v.GenericSchema>(
+    request: Request,
+    schema: T,
+    mayBeLarge?: boolean,
+  ): Promise<v.InferOutput<T>>;
 }
 
 /** A body that is being read. */
@@ -76,7 +81,7 @@ export function createBodyReader(options: BodyReaderOptions): BodyReader {
     void reading.reader.cancel().catch(() => {});
   }
 
-  async function readWhole(reading: Reading): Promise<Uint8Array> {
+  async function readWhole(reading: Reading, mayBeLarge: boolean): Promise<Uint8Array> {
     let maxBytes = MAX_BODY_BYTES;
     let timer = setTimeout(() => giveUp(reading), timeoutMs);
     try {
@@ -85,7 +90,7 @@ export function createBodyReader(options: BodyReaderOptions): BodyReader {
         if (reading.isGivenUp) throw new RequestRefused(408, "the body did not come in time");
         if (done) return concatenated(reading);
         hold(reading, value);
-        if (reading.length > maxBytes && maxBytes === MAX_BODY_BYTES) {
+        if (reading.length > maxBytes && maxBytes === MAX_BODY_BYTES && mayBeLarge) {
           const [, token] =
             OPENING_TOKEN.exec(asText(concatenated(reading).subarray(0, MAX_BODY_BYTES))) ?? [];
           if (token === undefined) throw tooLarge(maxBytes);
@@ -105,18 +110,18 @@ export function createBodyReader(options: BodyReaderOptions): BodyReader {
   }
 
   return {
-    async read(request, schema) {
+    async read(request, schema, mayBeLarge = false) {
       requireJson(request.headers);
       const reader = request.body?.getReader();
       if (reader === undefined) return parseOrRefuse(parseJson(new Uint8Array()), schema);
       const reading: Reading = { reader, chunks: [], length: 0, isGivenUp: false };
-      const declared = Number(request.headers.get("content-length"));
-      if (declared > MAX_VOUCHED_BODY_BYTES) {
+      const maxBytes = mayBeLarge ? MAX_VOUCHED_BODY_BYTES : MAX_BODY_BYTES;
+      if (Number(request.headers.get("content-length")) > maxBytes) {
         giveUp(reading);
-        throw tooLarge(MAX_VOUCHED_BODY_BYTES);
+        throw tooLarge(maxBytes);
       }
       try {
-        return parseOrRefuse(parseJson(await readWhole(reading)), schema);
+        return parseOrRefuse(parseJson(await readWhole(reading, mayBeLarge)), schema);
       } finally {
         release(reading);
       }
