@@ -10,9 +10,9 @@ const common = {
   /** Bytes. */
   size: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
   checksum: v.picklist(CHECKSUM_KINDS),
-  /** What the object gets besides; where it is absent, nothing. */
+  /** The object's headers and metadata besides its type; where absent, none. */
   object: v.optional(objectSettings),
-  /** Whom `authorize` named at `begin`; null if nobody. */
+  /** The owner that `authorize` named at `begin`; null if none. */
   owner: v.nullable(v.string()),
   /** Milliseconds since the epoch. */
   expiresAt: v.number(),
@@ -37,7 +37,7 @@ export const claimsSchema = v.variant("method", [
   }),
 ]);
 
-/** What a token says: one upload, and all that the server must know of it, since it keeps no state. */
+/** The content of a token: one upload, and all that the server must know of it, since it keeps no state. */
 export type UploadClaims = v.InferOutput<typeof claimsSchema>;
 export type SingleClaims = Extract<UploadClaims, { method: "single" }>;
 export type MultipartClaims = Extract<UploadClaims, { method: "multipart" }>;

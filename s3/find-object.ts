@@ -10,22 +10,22 @@ import { required, unquote } from "./s3-answer.ts";
 import { isNotFound, toStorageFault } from "./s3-faults.ts";
 import { storedType } from "./signer.ts";
 
-/** What S3 holds under an upload's key. */
+/** The object that S3 holds under an upload's key, compared with the upload. */
 export type Found =
   | { readonly state: "absent" }
-  /** It carries another upload's id, or none. */
+  /** The object carries another upload's id, or none. */
   | { readonly state: "foreign" }
   | { readonly state: "wrongSize"; readonly size: number }
-  /** It has a header that was not signed, or not the one that was. */
+  /** The object has a header that was not signed, or lacks one that was. */
   | { readonly state: "wrongHeader"; readonly name: string }
   | ({ readonly state: "ours" } & FoundObject);
 
 export interface FoundObject {
   /** Bytes. */
   readonly size: number;
-  /** Without quotes. */
+  /** The object's ETag, without quotes. */
   readonly etag: string;
-  /** By SSE-KMS, DSSE-KMS or SSE-C, with which S3's ETags are not MD5s. */
+  /** Whether it is encrypted by SSE-KMS, DSSE-KMS or SSE-C, with which S3's ETags are not MD5s. */
   readonly hasOwnKey: boolean;
   /** The `x-amz-checksum-*` of the upload's kind, just as S3 gives it; null where it gives none. */
   readonly checksum: string | null;
@@ -41,13 +41,15 @@ export async function findObject(client: S3Client, bucket: string, claims: Uploa
       new HeadObjectCommand({
         Bucket: bucket,
         Key: claims.key,
-        // Asked for only where it is needed: with SSE-KMS it takes the permission `kms:Decrypt`.
+        // The checksum is asked for only where it is needed: with SSE-KMS that takes the permission
+        // `kms:Decrypt`.
         ...(isSigned(claims.checksum) && { ChecksumMode: "ENABLED" }),
       }),
     );
   } catch (error) {
     if (isNotFound(error)) return { state: "absent" };
-    // The answer has no body that would say so, but the SDK has learned by its date that the clocks differ.
+    // An answer to HEAD has no body that would say so, but the SDK has learned by its date that the clocks
+    // differ.
     if (isClockNews(client, offsetMs))
       throw new StorageFault("transient", "SERVER_ERROR", {
         detail: "the clocks differ",
@@ -77,6 +79,6 @@ function wrongHeader(
   const wanted = type === undefined ? undefined : storedType(type);
   // S3 always tells the type. An answer that lacks it says nothing about the object.
   if (wanted !== undefined && !isSameMediaType(wanted, head.ContentType ?? wanted)) return "Content-Type";
-  // Those of a multipart upload were set by whoever opened it, and no part can change them.
+  // The headers of a multipart upload were set by whoever opened it, and no part can change them.
   return method === "single" ? strayHeader(object, head) : null;
 }

@@ -1,17 +1,19 @@
-// Without "*": Chromium sniffs what is served as "image/*", and runs the script in it.
+// The asterisk is left out: Chromium sniffs files that are served as "image/*", and runs the script in them.
 const TOKEN = "[\\w!#$%&'+.^`|~-]+";
 const MEDIA_TYPE = new RegExp(`^${TOKEN}/${TOKEN}( *;[\\x20-\\x7e]*)?$`);
-// Browsers split the header at commas and take the last type they find: "image/png;a=b,text/html" is a page to them.
-// Recorders do write "video/webm;codecs=vp8,opus".
+// Browsers split the header at commas and take the last type they find: "image/png;a=b,text/html" is a page
+// to them. Recorders do write "video/webm;codecs=vp8,opus".
 const SECOND_TYPE = /,[^,]*\//;
-/** Browsers take what is served as these for whatever its bytes look like (https://mimesniff.spec.whatwg.org). */
+/**
+ * Browsers take what is served as these for whatever its bytes look like (https://mimesniff.spec.whatwg.org).
+ */
 const SNIFFED = new Set(["unknown/unknown", "application/unknown"]);
 
 export const UNKNOWN_TYPE = "application/octet-stream";
 
 /**
- * A MIME type as it will be signed, or "" where unknown; null if it is none, or one that browsers would not go by. It becomes
- * a header, so it is printable ASCII.
+ * A MIME type as it will be signed, or "" where unknown; null if it is none, or one that browsers would not
+ * go by. It becomes a header, so it is printable ASCII.
  */
 export function toMediaType(text: string): string | null {
   // Signature Version 4 folds blanks, and not every engine does so on its side.
@@ -27,8 +29,8 @@ export function isFoldedText(text: string): boolean {
 }
 
 /**
- * @param pattern such as `application/pdf`, or `image/*` for all of a kind in which browsers run no script: an image of the
- *   type `image/svg+xml` matches only its own name
+ * @param pattern such as `application/pdf`, or `image/*` for all of a kind in which browsers run no script:
+ *   an image of the type `image/svg+xml` matches only its own name
  */
 export function matchesMediaType(type: string, pattern: string): boolean {
   const essence = essenceOf(type);
@@ -52,7 +54,7 @@ export function isSameMediaType(a: string, b: string): boolean {
   return normalized(a) === normalized(b);
 }
 
-/** As whoever gets such an object takes it (RFC 9110, 8.3). */
+/** The type without its parameters, as receivers understand it (RFC 9110, 8.3). */
 function essenceOf(type: string): string {
   return (type === "" ? UNKNOWN_TYPE : type).split(";")[0]?.trim().toLowerCase() ?? "";
 }

@@ -7,11 +7,11 @@ const headerValue = v.pipe(v.string(), v.maxLength(1_024), v.check(isFoldedText)
 /** Metadata of each object, `x-amz-meta-backhaul-upload`: the page's id of the upload that made it. */
 export const UPLOAD_ID_METADATA = "backhaul-upload";
 
-/** What the object gets besides its bytes and its type. The browser can't change any of it. */
+/** Headers and metadata that the object gets besides its type. The browser can't change any of them. */
 export interface ObjectSettings {
   /**
-   * Metadata of the app's, `x-amz-meta-*`: names of small letters, digits and "-", values of ASCII, 2,048 bytes in all.
-   * `backhaul-upload` is taken.
+   * Metadata of the app's, `x-amz-meta-*`: names of small letters, digits and "-", values of ASCII, 2,048
+   * bytes in all. `backhaul-upload` is taken.
    * @default what the client sent with `begin`
    */
   readonly metadata?: Readonly<Record<string, string>> | undefined;
@@ -22,13 +22,14 @@ export interface ObjectSettings {
   /** `Content-Encoding`, where the files are compressed already. */
   readonly contentEncoding?: string | undefined;
   /**
-   * A canned ACL, such as "private". Ceph takes one that was not signed from whoever holds a signed URL, unless there is a
-   * signed one; buckets of Amazon's without ACLs (the default) refuse any.
+   * A canned ACL, such as "private". Ceph takes one that was not signed from whoever holds a signed URL,
+   * unless there is a signed one; buckets of Amazon's without ACLs (the default) refuse any.
    */
   readonly acl?: ObjectAcl | undefined;
   /**
-   * Never replace an object that is there already: the upload then ends with `VERIFICATION_FAILED`. Also stops a signed URL
-   * from being used again when the upload is complete. Single PUTs are refused by the engine, if it knows `If-None-Match`.
+   * Never replace an object that is there already: the upload then ends with `VERIFICATION_FAILED`. Also
+   * stops a signed URL from being used again when the upload is complete. Single PUTs are refused by the
+   * engine, if it knows `If-None-Match`.
    */
   readonly ifNoneMatch?: boolean | undefined;
 }
@@ -72,7 +73,7 @@ export function settingFields({ cacheControl, contentDisposition, contentEncodin
   };
 }
 
-/** What goes with a request that makes the object. */
+/** The condition under which a request may make the object. */
 export function conditionFields({ ifNoneMatch = false }: ObjectSettings): { readonly IfNoneMatch?: "*" } {
   return ifNoneMatch ? { IfNoneMatch: "*" } : {};
 }
@@ -99,7 +100,7 @@ export function metadataOf(uploadId: string, { metadata = {} }: ObjectSettings):
   return { ...metadata, [UPLOAD_ID_METADATA]: uploadId };
 }
 
-/** What HeadObject says of an object, as far as it is compared. */
+/** The answer to HeadObject, as far as it is compared. */
 interface StoredHeaders {
   readonly Metadata?: Readonly<Record<string, string>> | undefined;
   readonly CacheControl?: string | undefined;
@@ -109,7 +110,9 @@ interface StoredHeaders {
   readonly ExpiresString?: string | undefined;
 }
 
-/** The first header that the object has, or lacks, against the settings; null if all are as they should be. */
+/**
+ * The first header that the object has, or lacks, against the settings; null if all are as they should be.
+ */
 export function strayHeader(settings: ObjectSettings, stored: StoredHeaders): string | null {
   const { cacheControl, contentDisposition, contentEncoding } = settings;
   const isBrowsersOwn = cacheControl === undefined && BROWSERS_OWN.has(stored.CacheControl ?? "");
@@ -120,7 +123,7 @@ export function strayHeader(settings: ObjectSettings, stored: StoredHeaders): st
   ])[] = [
     ["Cache-Control", cacheControl, isBrowsersOwn ? undefined : stored.CacheControl],
     ["Content-Disposition", contentDisposition, stored.ContentDisposition],
-    // Some engines keep the coding of the transfer.
+    // Some engines keep the coding of the transfer itself.
     ["Content-Encoding", contentEncoding, stored.ContentEncoding?.replace(/(^|, *)aws-chunked\b,? */, "")],
     ["Content-Language", undefined, stored.ContentLanguage],
     ["Expires", undefined, stored.ExpiresString],
@@ -139,7 +142,7 @@ function isSameMetadata(
 }
 
 /**
- * What browsers add to a request of their own accord: with `If-None-Match` in it (https://fetch.spec.whatwg.org), on a
- * reload, and with the cache switched off in their developer tools.
+ * Values that browsers add to a request of their own accord: with `If-None-Match` in it
+ * (https://fetch.spec.whatwg.org), on a reload, and with the cache switched off in their developer tools.
  */
 const BROWSERS_OWN = new Set(["no-cache", "max-age=0"]);

@@ -16,8 +16,8 @@ import { storedType } from "./signer.ts";
 
 // S3 tells the time of an upload by its own clock, to the second.
 const CLOCK_TOLERANCE_MS = 60_000;
-// The client says how long it has been trying, and a key may have any number of open uploads. One try in a row after
-// another loses its answer only on a very bad link.
+// The client says how long it has been trying, and a key may have any number of open uploads. One try in a
+// row after another loses its answer only on a very bad link.
 const MAX_LOST_TRIES = 8;
 const MAX_PAGES = 4;
 
@@ -29,17 +29,19 @@ export interface OpenIntent {
   /** MIME type, "" where unknown. */
   readonly type: string;
   readonly checksum: ChecksumKind;
-  /** What the object gets besides. @default nothing */
+  /** Headers and metadata of the object besides its type. @default none */
   readonly object?: ObjectSettings;
   /** Milliseconds since the first try whose answer was lost; null for a first try. */
   readonly triedForMs: number | null;
 }
 
 /**
- * Opens a multipart upload and returns S3's id of it, leaving no other one behind that an earlier, lost try has opened.
+ * Opens a multipart upload and returns S3's id of it, leaving no other one behind that an earlier, lost try
+ * has opened.
  *
- * @param onLeftOpen is told if lost tries may have stayed open, since S3 does not allow to list them (a missing permission)
- *   or there are more of them than are looked at; the bucket's lifecycle rule then has to clear them away
+ * @param onLeftOpen is told if lost tries may have stayed open, since S3 does not allow to list them (a
+ *   missing permission) or there are more of them than are looked at; the bucket's lifecycle rule then has to
+ *   clear them away
  */
 export async function openMultipartUpload(
   client: S3Client,
@@ -67,13 +69,14 @@ export async function openMultipartUpload(
       ...settingFields(object),
       ...(isSigned(checksum) && {
         ChecksumAlgorithm: algorithmOf(checksum),
-        // The one type that S3 has for CRC-64, and the one for SHA-256.
+        // S3 has one type for CRC-64, and another one for SHA-256.
         ChecksumType: checksum === "crc64nvme" ? "FULL_OBJECT" : "COMPOSITE",
       }),
     }),
   );
   const openedId = required(answer.UploadId, "upload id");
-  // The SDK tries again by itself, and an answer may have been lost there. To fail now would leave this one open as well.
+  // The SDK tries again by itself, and an answer may have been lost there. To fail now would leave this one
+  // open as well.
   if ((answer.$metadata.attempts ?? 1) > 1)
     await abortLostTries(startedAt, openedId).catch((error) => onLeftOpen(toStorageFault(error)));
   return openedId;
@@ -92,8 +95,8 @@ export async function openMultipartUpload(
 }
 
 /**
- * Ids of the uploads for exactly this key that were opened since, the newest first. More pages than one, since not every
- * engine puts the key itself before those that merely begin with it.
+ * Ids of the uploads for exactly this key that were opened since, the newest first. More pages than one,
+ * since not every engine puts the key itself before those that merely begin with it.
  */
 async function listOpen(
   client: S3Client,
@@ -108,9 +111,9 @@ async function listOpen(
     const page = await client.send(
       new ListMultipartUploadsCommand({ Bucket: bucket, Prefix: key, ...marker }),
     );
-    // Else an answer of something that is not S3 would read as a list of none.
+    // Without this check an answer of something that is not S3 would read as an empty list.
     required(page.Bucket, "bucket");
-    // By S3's clock, which the SDK knows now at the latest.
+    // S3 tells the time by its own clock, which the SDK knows now at the latest.
     const from = since + clockOffsetMs(client);
     for (const { Key, UploadId, Initiated } of page.Uploads ?? [])
       if (Key === key && UploadId && Initiated && Initiated.getTime() >= from)
@@ -124,8 +127,9 @@ async function listOpen(
 }
 
 /**
- * It can't be told whose try this was. To abort it is safe where to adopt it is not: should another client have opened it
- * just now, that one finds it gone and begins anew, with nothing sent yet.
+ * Aborts an upload that has no parts. It can't be told whose try it was; to abort it is safe where to adopt
+ * it is not: should another client have opened it just now, that one finds it gone and begins anew, with
+ * nothing sent yet.
  */
 async function abortIfEmpty(
   client: S3Client,

@@ -39,13 +39,16 @@ export interface VerifiedObject extends StoredObject {
   readonly versionId: string | null;
 }
 
-/** The storage port's S3 end, for claims whose token has been checked. Every method rejects with `StorageFault` only. */
+/**
+ * The storage port's S3 end, for claims whose token has been checked. Every method rejects with
+ * `StorageFault` only.
+ */
 export interface S3Uploads {
   /** `openMultipartUpload` */
   open(intent: Omit<OpenIntent, "bucket">, onLeftOpen: (error: StorageFault) => void): Promise<string>;
   /**
-   * @throws {StorageFault} permanent, `REQUEST_INVALID`, for a part number that the upload does not have, and for a checksum
-   *   that is missing, none of the upload's kind, or not to be signed
+   * @throws {StorageFault} permanent, `REQUEST_INVALID`, for a part number that the upload does not have, and
+   *   for a checksum that is missing, none of the upload's kind, or not to be signed
    */
   sign(claims: UploadClaims, parts: readonly PartToSign[]): Promise<readonly SignedPart[]>;
   /**
@@ -56,11 +59,14 @@ export interface S3Uploads {
   parts(claims: UploadClaims, after: number): Promise<UploadedPartsPage>;
   /** @throws {StorageFault} partsMismatch; gone; permanent, `VERIFICATION_FAILED`; transient */
   complete(claims: UploadClaims, receipts: readonly PartReceipt[]): Promise<StoredObject>;
-  /** The same, with all that S3 says of the object. */
+  /** Like `complete`, but returns all that S3 says of the object. */
   completeVerified(claims: UploadClaims, receipts: readonly PartReceipt[]): Promise<VerifiedObject>;
   /** Whether the upload's object is there. */
   isStored(claims: UploadClaims): Promise<boolean>;
-  /** Drops a multipart upload. An object that is there already stays, and so does one that a single PUT may have made. */
+  /**
+   * Drops a multipart upload. An object that is there already stays, and so does one that a single PUT may
+   * have made.
+   */
   abort(claims: UploadClaims): Promise<void>;
 }
 
@@ -85,7 +91,7 @@ export function createS3Uploads(
     const page = await client.send(
       new ListPartsCommand({ ...uploadOf(claims), PartNumberMarker: String(after) }),
     );
-    // Else an answer of something that is not S3 would read as a list of no parts.
+    // Without this check an answer of something that is not S3 would read as a list of no parts.
     required(page.UploadId, "upload id");
     const parts = (page.Parts ?? []).map(
       (part): UploadedPart => ({
@@ -123,9 +129,9 @@ export function createS3Uploads(
     claims: MultipartClaims,
     receipts: readonly PartReceipt[],
   ): Promise<VerifiedObject> {
-    // Better than an object that must not be used, in the place of one that perhaps was there.
+    // To refuse is better than an object that must not be used, in the place of one that perhaps was there.
     if (hasForeignPart(claims.checksum, receipts)) throw mismatch("a part's ETag is not its MD5");
-    // Not every engine goes by the condition that is sent with the request.
+    // Not every engine heeds the condition that is sent with the request.
     if (claims.object?.ifNoneMatch) await requireNoOther(claims);
     try {
       const answer = await client.send(
@@ -141,7 +147,8 @@ export function createS3Uploads(
           },
         }),
       );
-      // S3 begins its answer before it knows how it ends: a 200 may carry an error. The SDK throws for those it recognizes.
+      // S3 begins its answer before it knows how it ends: a 200 may carry an error. The SDK throws for those
+      // it recognizes.
       if (answer.Bucket === undefined && answer.Key === undefined && answer.Location === undefined)
         throw new S3Failure(
           "InvalidAnswer",
@@ -159,7 +166,9 @@ export function createS3Uploads(
     return verified(claims, receipts, found);
   }
 
-  /** An upload that is no longer open was either dropped or completed by an earlier try whose answer was lost. */
+  /**
+   * An upload that is no longer open was either dropped or completed by an earlier try whose answer was lost.
+   */
   async function completedBefore(
     claims: MultipartClaims,
     receipts: readonly PartReceipt[],

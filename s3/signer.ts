@@ -35,7 +35,9 @@ export interface SignerOptions {
 
 type PresignOptions = NonNullable<Parameters<typeof getSignedUrl>[2]>;
 
-/** Signs the requests that browsers send. Nothing here goes over the network, but for fetching credentials. */
+/**
+ * Signs the requests that browsers send. Nothing here goes over the network, but for fetching credentials.
+ */
 export interface Signer {
   signPart(claims: MultipartClaims, plan: PartPlan, part: PartToSign): Promise<SignedPart>;
   signSingle(claims: SingleClaims, part: PartToSign): Promise<SignedPart>;
@@ -49,8 +51,8 @@ export function createSigner(options: SignerOptions): Signer {
   const client = bareClient(options.signingClient ?? options.client, { publicEndpoint });
 
   /**
-   * `Content-Length` is always signed: it is what holds a browser to the size that was authorized, and S3 refuses any other
-   * body. Browsers send it by themselves.
+   * `Content-Length` is always signed: it is what holds a browser to the size that was authorized, and S3
+   * refuses any other body. Browsers send it by themselves.
    */
   async function sign(
     partNumber: number,
@@ -58,7 +60,8 @@ export function createSigner(options: SignerOptions): Signer {
     headers: Readonly<Record<string, string>>,
     presign: (options: PresignOptions) => Promise<string>,
   ): Promise<SignedPart> {
-    // The app's client has learned from S3's answers how far off this machine's clock is, if it is far enough to matter.
+    // The app's client has learned from S3's answers how far off this machine's clock is, if it is far enough
+    // to matter.
     const now = () => Date.now() + options.client.config.systemClockOffset;
     // Signatures carry whole seconds.
     const signedAt = Math.floor(now() / 1_000) * 1_000;
@@ -71,8 +74,8 @@ export function createSigner(options: SignerOptions): Signer {
     const url = await presign({
       signingDate: new Date(signedAt),
       expiresIn: lifetime,
-      // By default the presigner moves x-amz-* into the query, where metadata and checksums are ignored, and leaves
-      // Content-Type unsigned.
+      // By default the presigner moves x-amz-* into the query, where metadata and checksums are ignored, and
+      // leaves Content-Type unsigned.
       unhoistableHeaders: new Set(names),
       signableHeaders: new Set(names),
     });
@@ -156,9 +159,10 @@ export interface BareClientOptions {
 }
 
 /**
- * A client of our own, so that the app's one may have any settings: the SDK's default checksums would go into the signed
- * URL, as the checksum of the empty body that it sees here, and would make a streamed body one of S3's own chunks, which
- * not every engine reads. It sends by the app's request handler, and so through its proxies and with its certificates.
+ * A client of our own, so that the app's one may have any settings: the SDK's default checksums would go into
+ * the signed URL, as the checksum of the empty body that it sees here, and would make a streamed body one of
+ * S3's own chunks, which not every engine reads. It sends by the app's request handler, and so through its
+ * proxies and with its certificates.
  */
 export function bareClient({ config }: S3Client, { publicEndpoint, requestHandler }: BareClientOptions = {}) {
   const shared: S3ClientConfig = {

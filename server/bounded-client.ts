@@ -8,7 +8,7 @@ import {
 import { invalidAnswer } from "../s3/s3-answer.ts";
 import { clientGone } from "./range-body.ts";
 
-/** What the worker waits for the server's answer, too. */
+/** Default deadline of a call to S3; the worker waits for the server's answer as long. */
 export const STORAGE_TIMEOUT_SECONDS = 30;
 // S3 may take minutes to put 10,000 parts together.
 const COMPLETE_TIMES = 8;
@@ -28,12 +28,13 @@ export interface CallLimits {
 }
 
 /**
- * The app's client, as it is used for one request of a browser: each call of S3 has a deadline, whatever time-outs the
- * app's request handler has, and reads no answer that is larger than S3's can be.
+ * The app's client, as it is used for one request of a browser: each call of S3 has a deadline, whatever
+ * time-outs the app's request handler has, and reads no answer that is larger than S3's can be.
  *
- * @param limits.timeoutSeconds how long S3 may take for a call with all retries of the SDK; eight times as long to complete
- * @param limits.signal ends calls whose caller has gone. Those that open, complete or abort an upload go on, since S3 may carry
- *   them out nevertheless, and nobody would know what came of them.
+ * @param limits.timeoutSeconds how long S3 may take for a call with all retries of the SDK; eight times as
+ *   long to complete
+ * @param limits.signal ends calls whose caller has gone. Those that open, complete or abort an upload go on,
+ *   since S3 may carry them out nevertheless, and nobody would know what came of them.
  */
 export function boundedClient(client: S3Client, limits: CallLimits = {}): S3Client {
   const { timeoutSeconds = STORAGE_TIMEOUT_SECONDS, signal } = limits;
@@ -118,7 +119,8 @@ function boundedBody(body: unknown): unknown {
         }
       },
     });
-    // Destroys the connection as well where the reader gives up. Whoever reads the counter is told of an error.
+    // Destroys the connection as well where the reader gives up. Whoever reads the counter is told of an
+    // error.
     pipeline(body, counter, () => {});
     return counter;
   }

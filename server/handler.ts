@@ -39,13 +39,15 @@ const MAX_TOKEN_LENGTH = 8_192;
 export type UploadHandler = (request: Request) => Promise<Response>;
 
 /**
- * The app server's part in uploads: `POST {anything}/begin`, `/sign`, `/parts`, `/complete` and `/abort`, JSON in and out
- * (`src/core/http-api.ts`). The bytes go from the browser to S3. It keeps no state, so any number of servers may share the work.
+ * The app server's part in uploads: `POST {anything}/begin`, `/sign`, `/parts`, `/complete` and `/abort`,
+ * JSON in and out (`src/core/http-api.ts`). The bytes go from the browser to S3. It keeps no state, so any
+ * number of servers may share the work.
  *
- * Where the browser itself is to carry an upload on, with all tabs closed, the bytes come here: `PUT {anything}/relay`,
- * hundreds of megabytes in one request, which are passed on to S3 as they come. Whatever stands in front of the handler
- * must let them: no body parser, no limit on the body's size or the request's duration (`http.Server` has one of
- * 5 minutes: set its `requestTimeout` to 0). `relayIdleSeconds` is what ends a request that stands still.
+ * Where the browser itself is to carry an upload on, with all tabs closed, the bytes come here:
+ * `PUT {anything}/relay`, hundreds of megabytes in one request, which are passed on to S3 as they come.
+ * Whatever stands in front of the handler must let them: no body parser, no limit on the body's size or the
+ * request's duration (`http.Server` has one of 5 minutes: give it the `relayServerOptions`).
+ * `relayIdleSeconds` is what ends a request that stands still.
  *
  * @throws {TypeError} if an option makes no sense
  */
@@ -204,7 +206,7 @@ export function createUploadHandler(options: UploadHandlerOptions): UploadHandle
       await callHook("onBegin", () => settings.onBegin?.(hookedUpload(opened), request));
       return { key, token };
     } catch (error) {
-      // Nobody will ever know of this upload: the client is not told, and its next try opens another one.
+      // The client will never learn of this upload, and its next try opens another one.
       await s3.abort(opened).catch((fault) => onLeftOpen(toStorageFault(fault)));
       throw error;
     }
@@ -218,7 +220,10 @@ export function createUploadHandler(options: UploadHandlerOptions): UploadHandle
     return token;
   }
 
-  /** Files that browsers would run are for downloading, unless the app has said that it wants to show them. */
+  /**
+   * Files in which browsers would run script are for downloading, unless the app has said that it wants to
+   * show them.
+   */
   function objectFor(type: string, wanted: ObjectSettings): ObjectSettings {
     const isNamed = rules.types?.some((pattern) => matchesMediaType(type, pattern)) ?? false;
     if (!isActiveType(type) || isNamed) return wanted;
@@ -279,7 +284,7 @@ interface Answered {
   readonly code: UploadErrorCode | null;
 }
 
-/** What is known of a request so far, for `onError`. */
+/** The request as far as it is known by now, for `onError` and `audit`. */
 interface Trail {
   operation: Operation | null;
   key: string | null;

@@ -9,11 +9,13 @@ import { StorageFault, type UploadMethod } from "../src/core/storage.ts";
 export interface HookedUpload {
   /** Made by this server at `begin`, and unique. By it a repeated call is recognised. */
   readonly id: string;
-  /** The page's id of the upload, which the client has made up; a `begin` that is repeated has the same one. */
+  /**
+   * The page's id of the upload, which the client has made up; a `begin` that is repeated has the same one.
+   */
   readonly uploadId: string;
   readonly bucket: string;
   readonly key: string;
-  /** As `authorize` named it; null if nobody. */
+  /** The owner that `authorize` named; null if none. */
   readonly owner: string | null;
   /** Bytes. */
   readonly size: number;
@@ -27,7 +29,7 @@ export interface HookedUpload {
 
 /** An upload whose object is there, as HeadObject reports it. */
 export interface CompletedUpload extends HookedUpload {
-  /** Without quotes. */
+  /** The object's ETag, without quotes. */
   readonly etag: string;
   /** The `x-amz-checksum-*` of the upload's kind, as S3 writes it; null where S3 reports none. */
   readonly checksum: string | null;
@@ -37,42 +39,50 @@ export interface CompletedUpload extends HookedUpload {
   readonly location: string;
 }
 
-/** What became of one request. */
+/** One request and its outcome. */
 export interface AuditEntry {
   readonly at: Date;
-  /** Null for a request that is none of the API's. */
+  /** The API's operation; null for a request that is none of them. */
   readonly operation: Operation | null;
-  /** "refused": the client may not, or asked for what makes no sense. "failed": this server or S3 could not. */
+  /**
+   * "refused": the client may not, or asked for what makes no sense. "failed": this server or S3 could not.
+   */
   readonly outcome: "done" | "refused" | "failed";
   /** HTTP status of the answer. */
   readonly status: number;
   /** Why it was refused or failed; null if it was done. */
   readonly code: UploadErrorCode | null;
-  /** Null where it was not known yet. Until `authorize` has named it, it is the client's own words, line ends and all. */
+  /**
+   * The object's key; null where it is not known. Until `authorize` has named it, it is as the client sent
+   * it, line ends and all.
+   */
   readonly key: string | null;
   readonly owner: string | null;
 }
 
-/** What the app is told. Each may return a promise, which is waited for, but for `audit`'s. */
+/**
+ * Functions by which the app learns of uploads. A promise that they return is waited for, but for `audit`'s.
+ */
 export interface UploadHooks {
   /**
-   * An upload has begun. The client hears of it afterwards; if this throws, the upload is dropped again and the client retries.
+   * An upload has begun. The client hears of it afterwards; if this throws, the upload is dropped again and
+   * the client retries.
    */
   readonly onBegin?: (upload: HookedUpload, request: Request) => unknown;
   /**
-   * An object is complete and was verified. The client hears of it afterwards: if this throws, it asks again, and this is
-   * called again. So it is called at least once for each upload that a client calls done, and may be called again, even at
-   * the same time, with the same `id`.
+   * An object is complete and was verified. The client hears of it afterwards: if this throws, it asks again,
+   * and this is called again. So it is called at least once for each upload that a client calls done, and may
+   * be called again, even at the same time, with the same `id`.
    */
   readonly onComplete?: (upload: CompletedUpload, request: Request) => unknown;
   /**
-   * An upload was dropped by its client, and its object is not there. At least once, like `onComplete`. Uploads that are
-   * never heard of again are dropped by the bucket's lifecycle rule, without this.
+   * An upload was dropped by its client, and its object is not there. At least once, like `onComplete`.
+   * Uploads that are never heard of again are dropped by the bucket's lifecycle rule, without this.
    */
   readonly onAbort?: (upload: HookedUpload, request: Request) => unknown;
   /**
-   * Told of each request once it is decided: who did what to which key, and what came of it. Has no tokens or signed URLs in
-   * it. What it throws is ignored.
+   * Called for each request once it is answered: who did what to which key, and its outcome. The entry has no
+   * tokens or signed URLs in it. An error that this throws is ignored.
    */
   readonly audit?: (entry: AuditEntry, request: Request) => unknown;
 }

@@ -2,7 +2,9 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
 import { bodyOf } from "./node-body.ts";
 
-/** A listener for `http.createServer` or `http2.createSecureServer`, and a handler for Express and its like. */
+/**
+ * A listener for `http.createServer` or `http2.createSecureServer`, and a handler for Express and its like.
+ */
 export type NodeListener = (
   req: IncomingMessage | Http2ServerRequest,
   res: ServerResponse | Http2ServerResponse,
@@ -10,26 +12,29 @@ export type NodeListener = (
 ) => void;
 
 /**
- * Options for `http.createServer` where uploads are relayed. A whole request may take hours on a slow link, but with
- * `requestTimeout` at 0 alone Node has no limit on the head of a request either, so that connections which never send the
- * whole of one stay open for ever.
+ * Options for `http.createServer` where uploads are relayed. A whole request may take hours on a slow link,
+ * but with `requestTimeout` at 0 alone Node has no limit on the head of a request either, so that connections
+ * which never send the whole of one stay open for ever.
  */
 export const relayServerOptions = { requestTimeout: 0, headersTimeout: 60_000 } as const;
 
-// What a client still has on its way when it is answered early is read and dropped for so long, so that it comes to read
-// the answer; then its connection is cut.
+// A client that was answered early may still be sending. The rest of its body is read and dropped for so
+// long, so that it comes to read the answer; then its connection is cut.
 const LINGER_MS = 10_000;
 
-/** What Express adds: the URL before it cut off the mount path, and the body if a parser has consumed it already. */
+/**
+ * Express adds the URL before it cut off the mount path, and the body if a parser has consumed it already.
+ */
 type MaybeExpress = IncomingMessage & { readonly originalUrl?: unknown; readonly body?: unknown };
 
 /**
- * Lets node:http, node:http2, and so Express, serve a handler of `Request` and `Response`. Bodies are streamed both ways, as fast as
- * the other end takes them. `request.signal` aborts when the client goes before it has the whole answer.
+ * Lets node:http, node:http2, and so Express, serve a handler of `Request` and `Response`. Bodies are
+ * streamed both ways, as fast as the other end takes them. `request.signal` aborts when the client goes
+ * before it has the whole answer.
  *
- * The URL's host is the `Host` header as the client sent it, and `X-Forwarded-*` is not looked at: don't decide by either.
- * Relayed bytes (`createUploadHandler`) may take longer than the 5 minutes that `http.Server` allows a request: give it the
- * `relayServerOptions`.
+ * The URL's host is the `Host` header as the client sent it, and `X-Forwarded-*` is not looked at: don't
+ * decide by either. Relayed bytes (`createUploadHandler`) may take longer than the 5 minutes that
+ * `http.Server` allows a request: give it the `relayServerOptions`.
  *
  * A client that was answered before it had sent its whole body has 10 s for the rest of it.
  *
@@ -80,7 +85,7 @@ function linger(req: IncomingMessage): void {
   req.once("close", () => clearTimeout(timer));
 }
 
-/** Null if HTTP allows it but `Request` does not, such as the method TRACE. */
+/** The request as a `Request`; null if HTTP allows it but `Request` does not, such as the method TRACE. */
 function toRequest(
   req: MaybeExpress,
   body: ReadableStream<Uint8Array> | Uint8Array | null,

@@ -1,6 +1,6 @@
 /**
- * How long one end of a relayed request is waited for. Waiting uses it up and bytes fill it again, so that an end which
- * sends a byte now and then is given up like one that sends nothing.
+ * How long one end of a relayed request is waited for. Waiting uses it up and bytes fill it again, so that an
+ * end which sends a byte now and then is given up like one that sends nothing.
  */
 export interface Patience {
   /** The end is waited for from now on. */
@@ -10,7 +10,8 @@ export interface Patience {
 }
 
 /**
- * @param idleMs how long the end may move nothing at all, in milliseconds; also the most that bytes fill up again
+ * @param idleMs how long the end may move nothing at all, in milliseconds; also the most that bytes fill up
+ *   again
  * @param bytesPerSecond the rate that the end has to keep up while it is waited for
  * @param onExhausted is called when the end has been too slow
  */

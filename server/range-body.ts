@@ -2,8 +2,8 @@ import { StorageFault } from "../src/core/storage.ts";
 import type { Patience } from "./patience.ts";
 
 /**
- * The body of a part range, read part by part. At most one chunk of it is held, so that whatever has not been read waits at
- * the client's end.
+ * The body of a part range, read part by part. At most one chunk of it is held, so that whatever has not been
+ * read waits at the client's end.
  */
 export interface RangeBody {
   /** Why no more will come: the client has gone, or was sent away by `end`. */
@@ -36,7 +36,10 @@ export function rangeBody(stream: ReadableStream<Uint8Array> | null, patience: P
   let reading: Promise<void> | null = null;
   let broken: StorageFault | null = null;
 
-  /** Shared by all who wait: the bytes that a skipped part had asked for are the first of the next part. */
+  /**
+   * Reads a chunk. All who wait share one read: the bytes that a skipped part had asked for are the first of
+   * the next part.
+   */
   async function fill(): Promise<void> {
     if (chunk.length > 0) return;
     reading ??= read().finally(() => {
@@ -97,7 +100,8 @@ export function rangeBody(stream: ReadableStream<Uint8Array> | null, patience: P
     },
     end(reason) {
       broken ??= reason;
-      // Also settles a read that waits. Nobody is left whom a failure would concern.
+      // This also settles a read that waits. If the cancelation fails, nobody is left whom that would
+      // concern.
       void reader?.cancel().catch(() => {});
     },
   };

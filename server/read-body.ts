@@ -5,11 +5,12 @@ import { parseOrRefuse, RequestRefused } from "./refused.ts";
 const MAX_BODY_BYTES = 64 * 1024;
 // 10,000 parts with their ETags and checksums are some 1.2 MB of JSON.
 const MAX_VOUCHED_BODY_BYTES = 2 * 1024 * 1024;
-// At 16 KiB/s, slower than which no link is waited for, the largest bodies take 4 s and 128 s.
+// At 16 KiB/s, the slowest link that is waited for, the largest bodies take 4 s and 128 s.
 const BODY_TIMEOUT_MS = 15_000;
 const VOUCHED_BODY_TIMEOUT_MS = 128_000;
 const MAX_HELD_BYTES = 16 * 1024 * 1024;
-// A list of 10,000 parts is one array of objects. To parse arrays in arrays takes ten times as long as their bytes let expect.
+// A list of 10,000 parts is one array of objects. To parse arrays in arrays takes ten times as long as their
+// bytes let expect.
 const MAX_VOUCHED_ARRAYS = 16;
 
 const OPENING_TOKEN = /^\s*\{\s*"token"\s*:\s*"([\w.-]{1,8192})"/;
@@ -24,8 +25,8 @@ export interface BodyReaderOptions {
 }
 
 /**
- * Reads bodies of JSON from clients that nobody knows yet, which hold at most 16 MiB of memory together: if more come, the
- * one that has stood still for the longest is given up.
+ * Reads bodies of JSON from clients that nobody knows yet, which hold at most 16 MiB of memory together: if
+ * more come, the one that has stood still for the longest is given up.
  */
 export interface BodyReader {
   /**
@@ -47,7 +48,7 @@ interface Reading {
   readonly reader: ReadableStreamDefaultReader<Uint8Array>;
   readonly chunks: Uint8Array[];
   length: number;
-  /** Nothing more of it is wanted. */
+  /** Whether nothing more of the body is wanted. */
   isGivenUp: boolean;
 }
 
@@ -73,7 +74,10 @@ export function createBodyReader(options: BodyReaderOptions): BodyReader {
     if (readings.delete(reading)) heldBytes -= reading.length;
   }
 
-  /** Not waited for: a source that does not end must not hold up the answer. A read that waits ends with it. */
+  /**
+   * Ends a read that waits, but does not wait for the source: one that does not end must not hold up the
+   * answer.
+   */
   function giveUp(reading: Reading): void {
     reading.isGivenUp = true;
     reading.chunks.length = 0;
@@ -129,7 +133,7 @@ export function createBodyReader(options: BodyReaderOptions): BodyReader {
   };
 }
 
-/** Only JSON: a form on another site can't send it without asking first by CORS. */
+/** Accepts JSON only: a form on another site can't send it without asking first by CORS. */
 function requireJson(headers: Headers): void {
   const type = (headers.get("content-type") ?? "").split(";")[0]?.trim().toLowerCase();
   if (type !== "application/json") throw new RequestRefused(415, "the content type must be application/json");

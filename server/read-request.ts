@@ -25,8 +25,8 @@ export function operationOf(request: Request, basePath: string | undefined): Ope
 /**
  * Refuses what a browser sends for a page of another origin.
  *
- * A request without either header is let through: it is no browser's, or one of a browser's own transfers, which go to their
- * own origin only.
+ * A request without either header is let through: it is no browser's, or one of a browser's own transfers,
+ * which go to their own origin only.
  *
  * @throws {RequestRefused} 403
  */
@@ -39,8 +39,8 @@ export function requireOrigin({ headers }: Request, origins: readonly string[]):
 }
 
 /**
- * The part range that a relayed request's URL names, and the token in its header. Any content type will do: a form
- * elsewhere can't `PUT`, nor send the header, and a script there must ask first by CORS.
+ * The part range that a relayed request's URL names, and the token in its header. Any content type will do: a
+ * form elsewhere can't `PUT`, nor send the header, and a script there must ask first by CORS.
  *
  * @throws {RequestRefused} 400, 409, 411, 415
  */

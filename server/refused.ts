@@ -1,6 +1,9 @@
 import * as v from "valibot";
 
-/** A request that is refused before anything is done for it. `detail` is for the client; it quotes nothing of the body. */
+/**
+ * A request that is refused before anything is done for it. `detail` is for the client; it quotes nothing of
+ * the body.
+ */
 export class RequestRefused extends Error {
   override readonly name = "RequestRefused";
 

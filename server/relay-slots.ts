@@ -5,12 +5,12 @@ const MAX_COPIES = 8;
 // A place becomes free when a request ends, which nobody knows the time of.
 const RETRY_AFTER_MS = 30_000;
 
-/** Which relayed requests are under way in this process. */
+/** The relayed requests that are under way in this process. */
 export interface RelaySlots<T> {
   /**
-   * Runs `work` in one of the owner's places. A second request for the same range runs nothing while the first is under
-   * way, and then shares its result: Chromium crashes if one copy of a request fails while another is being read
-   * (`isTakenOver` says which results leave the range to the next copy).
+   * Runs `work` in one of the owner's places. A second request for the same range runs nothing while the
+   * first is under way, and then shares its result: Chromium crashes if one copy of a request fails while
+   * another is being read (`isTakenOver` says which results leave the range to the next copy).
    *
    * @param owner null for an upload that belongs to nobody, which is not counted
    * @param range what tells one part range from all others

@@ -19,17 +19,19 @@ import { relayClient } from "./relay-client.ts";
 import { createRelaySlots } from "./relay-slots.ts";
 
 /**
- * Passes part ranges on to S3, for the browser's own transfers (Background Fetch), which can't go to another origin.
- * Nothing is kept of them: a chunk is read when S3 has room for it.
+ * Passes part ranges on to S3, for the browser's own transfers (Background Fetch), which can't go to another
+ * origin. The server keeps no bytes: a chunk is read when S3 has room for it.
  */
 export interface Relay {
   /**
-   * Stores the parts of a range, one after another, and returns their receipts. A part that S3 did not take is passed over.
+   * Stores the parts of a range, one after another, and returns their receipts. A part that S3 did not take
+   * is passed over.
    *
-   * @param request.mayGoOn is asked before each part but the first, and rejects with a `StorageFault` to end the request
+   * @param request.mayGoOn is asked before each part but the first, and rejects with a `StorageFault` to end
+   *   the request
    * @param request.onPassedOver is told of each passed-over part but the first, which `RangeBroken` is about
-   * @throws {StorageFault | RequestRefused} before a byte has been read, if the head does not fit the upload, or if the
-   *   owner has too many requests under way
+   * @throws {StorageFault | RequestRefused} before a byte has been read, if the head does not fit the upload,
+   *   or if the owner has too many requests under way
    * @throws {RangeBroken} if not all are stored
    */
   store(claims: UploadClaims, head: RelayHead, request: RelayRequest): Promise<readonly PartReceipt[]>;
@@ -47,7 +49,7 @@ export class RangeBroken extends Error {
 
   constructor(
     readonly fault: StorageFault,
-    /** Those that S3 holds. */
+    /** Receipts of the parts that S3 holds. */
     readonly parts: readonly PartReceipt[],
     /** Why the client sends no more; null if it was not the client that broke off. */
     readonly client: "gone" | "slow" | null,
@@ -124,7 +126,7 @@ export function createRelay(options: RelayOptions): Relay {
           throw new RangeBroken(fault, parts, fault === tooSlow ? "slow" : isClients ? "gone" : null);
         } finally {
           request.signal.removeEventListener("abort", onGone);
-          // What is left of it, if anything, goes nowhere.
+          // The rest of the body, if any, goes nowhere.
           body.end(clientGone());
         }
         const [firstFault, ...others] = faults;
@@ -152,7 +154,7 @@ export function createRelay(options: RelayOptions): Relay {
       // The app's own limit is for requests that don't have to wait for a client.
       requestTimeout: 0,
     };
-    // The SDK calculates it as the bytes go by, and sends it behind them.
+    // The SDK calculates the checksum as the bytes go by, and sends it behind them.
     const checksum = isSigned(kind) && { ChecksumAlgorithm: algorithmOf(kind) };
     storage.start();
     try {
@@ -207,14 +209,14 @@ function requireUnread(request: Request, bytes: number): void {
 
 /**
  * S3 refuses a body with a trailer if one of its chunks but the last is smaller
- * (https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming.html). The SDK can put small ones together by itself
- * (`requestStreamBufferSize`), but then takes all that comes, whether or not S3 takes it.
+ * (https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming.html). The SDK can put small ones together
+ * by itself (`requestStreamBufferSize`), but then takes all that comes, whether or not S3 takes it.
  */
 const MIN_CHUNK_BYTES = 8 * 1024;
 
 /**
- * The part as a Node stream, which the SDK wants. The stream never fails, since the SDK would leave the request hanging:
- * `onBroken` has to end that.
+ * The part as a Node stream, which the SDK wants. The stream never fails, since the SDK would leave the
+ * request hanging: `onBroken` has to end that.
  */
 function readableOf(
   part: PartBody,
@@ -238,7 +240,7 @@ function readableOf(
   return readable;
 }
 
-/** At least so many bytes, unless they are the last; null after those. */
+/** The part's next bytes, at least so many unless they are its last; null after those. */
 async function nextChunk(part: PartBody, minBytes: number): Promise<Uint8Array | null> {
   let chunk = await part.next();
   while (chunk !== null && chunk.length < minBytes) {

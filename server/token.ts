@@ -6,12 +6,15 @@ const VERSION = "v1";
 const MIN_SECRET_BYTES = 32;
 // 32 random hexadecimal digits have 14 different ones, and fewer than 8 in none of a hundred million cases.
 const MIN_DISTINCT_BYTES = 8;
-// Sets the key of these tokens apart from any other use the app makes of the same secret.
+// This text sets the key of these tokens apart from any other use that the app makes of the same secret.
 const PURPOSE = "backhaul upload token v1";
 
 /** Turns claims into tokens and back. */
 export interface TokenSeal {
-  /** `v1.<base64url of the JSON claims>.<base64url of their HMAC-SHA-256>`. Signed, not encrypted: its holder can read it. */
+  /**
+   * `v1.<base64url of the JSON claims>.<base64url of their HMAC-SHA-256>`. Signed, not encrypted: its holder
+   * can read it.
+   */
   seal(claims: UploadClaims): Promise<string>;
   /**
    * @param now milliseconds since the epoch
@@ -21,8 +24,8 @@ export interface TokenSeal {
 }
 
 /**
- * @param secrets one or more, each of at least 32 bytes. The first signs, all verify: to change the secret, put the new
- *   one in front and drop the old one when its last token has expired.
+ * @param secrets one or more, each of at least 32 bytes. The first signs, all verify: to change the secret,
+ *   put the new one in front and drop the old one when its last token has expired.
  * @throws {TypeError} if there is none, or one is too short or not random
  */
 export function createTokenSeal(secrets: string | readonly string[]): TokenSeal {
@@ -102,7 +105,8 @@ async function isSignedByOne(
 function parseClaims(payload: string): UploadClaims {
   const bytes = fromBase64Url(payload);
   if (bytes === null) throw invalid();
-  // It is signed, so it is JSON; but an older or newer version of this server may have meant other claims by it.
+  // The payload is signed, so it is JSON; but an older or newer version of this server may have put other
+  // claims into it.
   const parsed = v.safeParse(claimsSchema, JSON.parse(new TextDecoder().decode(bytes)));
   if (!parsed.success) throw invalid();
   return parsed.output;
@@ -117,7 +121,10 @@ function toBase64Url(bytes: Uint8Array): string {
   return btoa(binary).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 }
 
-/** Null unless it is exactly what `toBase64Url` writes: `atob` overlooks white space, padding and stray last bits. */
+/**
+ * The bytes; null unless the text is exactly what `toBase64Url` writes: `atob` overlooks white space, padding
+ * and stray last bits.
+ */
 function fromBase64Url(text: string): Uint8Array<ArrayBuffer> | null {
   if (!/^[\w-]+$/.test(text) || text.length % 4 === 1) return null;
   const binary = atob(text.replaceAll("-", "+").replaceAll("_", "/"));

@@ -176,7 +176,10 @@ test("rules that make no sense are refused at once", () => {
   ])
     expect(() =>
       createUploadHandler({
-        ...{ client: engine.client, bucket: engine.bucket, secret: SECRET, rules },
+        client: engine.client,
+        bucket: engine.bucket,
+        secret: SECRET,
+        rules,
         authorize: (_request, { key }) => ({ key }),
       }),
     ).toThrow(TypeError);

@@ -105,7 +105,9 @@ interface Relayed {
 async function relay(withToken: string, relayed: Relayed = {}): Promise<Response> {
   const { upload = claims.uploadId, query = "first=1&count=1", headers, body = "12345" } = relayed;
   const { request, answer } = startPut(`${server.url}/relay?upload=${upload}&${query}&fetch=f`, {
-    ...{ [RELAY_TOKEN_HEADER]: withToken, [USER]: "alice", "content-length": body.length },
+    [RELAY_TOKEN_HEADER]: withToken,
+    [USER]: "alice",
+    "content-length": body.length,
     ...headers,
   });
   request.end(body);
@@ -416,7 +418,9 @@ describe("bodies", () => {
     for (const operation of ["begin", "sign", "parts", "complete", "abort"])
       await expectRefused(ask(operation, body), 413);
     const streamed = fetch(`${server.url}/abort`, {
-      ...{ method: "POST", headers: as("alice"), duplex: "half" as const },
+      method: "POST",
+      headers: as("alice"),
+      duplex: "half" as const,
       body: new Blob([body]).stream(),
     });
     await expectRefused(streamed, 413);
@@ -448,7 +452,9 @@ describe("bodies", () => {
 
   test("one that does not come is given up", async () => {
     const request = new Request("http://x/abort", {
-      ...{ method: "POST", headers: JSON_TYPE, duplex: "half" },
+      method: "POST",
+      headers: JSON_TYPE,
+      duplex: "half",
       body: new ReadableStream({ start: (controller) => controller.enqueue(new TextEncoder().encode("{")) }),
     });
     const bodies = createBodyReader({ checkToken: async () => {}, timeoutMs: 1 });

@@ -27,7 +27,13 @@ describe("the seal", () => {
 
   test("what goes in comes out", async () => {
     const single: UploadClaims = {
-      ...{ bucket: "b", key: "k", uploadId: "u", size: 0, checksum: "none", owner: "o", expiresAt: 9 },
+      bucket: "b",
+      key: "k",
+      uploadId: "u",
+      size: 0,
+      checksum: "none",
+      owner: "o",
+      expiresAt: 9,
       method: "single",
       type: "text/plain",
     };
