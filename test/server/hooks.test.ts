@@ -119,12 +119,18 @@ describe("onComplete", () => {
     isAnswered = true;
     expect(wasAnswered).toBe(false);
     const begun = hooks.onBegin.mock.calls[0]?.[0];
+    // Ceph 16 knows no checksum of this kind.
+    const { ChecksumCRC64NVME = null } = await engine.client.send(
+      new HeadObjectCommand({ Bucket: engine.bucket, Key: key, ChecksumMode: "ENABLED" }),
+    );
+    if (process.env.S3_ENDPOINT === undefined)
+      expect(ChecksumCRC64NVME).toBe(await checksumOf("crc64nvme", bytes));
     expect(hooks.onComplete.mock.calls.map(([upload]) => upload)).toEqual([
       {
         ...begun,
         etag: object.etag,
         location: object.location,
-        checksum: await checksumOf("crc64nvme", bytes),
+        checksum: ChecksumCRC64NVME,
         versionId: null,
         metadata: { a: "b" },
       },
