@@ -1,4 +1,6 @@
+import { existsSync, realpathSync } from "node:fs";
 import { createServer } from "node:http";
+import { join, sep } from "node:path";
 import {
   CreateBucketCommand,
   HeadBucketCommand,
@@ -7,7 +9,7 @@ import {
   type S3ClientConfig,
 } from "@aws-sdk/client-s3";
 import { createUploadHandler, type UploadHandlerOptions } from "backhaul/server";
-import { toNodeListener } from "backhaul/server/node";
+import { relayServerOptions, toNodeListener } from "backhaul/server/node";
 import sirv from "sirv";
 import { listenOnLoopback } from "./store/loopback.ts";
 
@@ -48,13 +50,13 @@ export async function startAppServer({
   secret,
   handler,
 }: AppServerOptions): Promise<AppServer> {
-  const requestHandler = { requestTimeout: 60_000, throwOnRequestTimeout: true };
-  const client = new S3Client({ requestHandler, ...s3, forcePathStyle: true });
+  const client = new S3Client({ ...s3, forcePathStyle: true });
   const upload = toNodeListener(
     createUploadHandler({
       client,
       bucket: s3.bucket,
       secret,
+      basePath: "/uploads",
       // The demo lets anybody who reaches it write to any key. A real app looks at the request's session here.
       authorize: async (_request, { key }) => ({ key }),
       onError: (error, { operation, key, status }) => {
@@ -69,10 +71,13 @@ export async function startAppServer({
   });
   const listening = await listenOnLoopback(
     () =>
-      // No limit on a whole request: a relayed run may take hours on a slow link.
-      createServer({ requestTimeout: 0 }, (request, response) => {
-        if (request.url?.startsWith("/uploads/")) upload(request, response);
-        else files(request, response, () => void response.writeHead(404).end());
+      createServer(relayServerOptions, (request, response) => {
+        const notFound = () => void response.writeHead(404).end();
+        // A page elsewhere whose name leads here ("DNS rebinding") would be of the same origin.
+        if (!isLoopback(request.headers.host)) response.writeHead(421).end();
+        else if (request.url?.startsWith("/uploads/")) upload(request, response);
+        else if (leadsOutOf(root, request.url ?? "/")) notFound();
+        else files(request, response, notFound);
       }),
     port,
   );
@@ -85,6 +90,29 @@ export async function startAppServer({
       client.destroy();
     },
   };
+}
+
+function isLoopback(host = ""): boolean {
+  return /^(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$/.test(host);
+}
+
+/** Whether one of the files that the path may stand for is a link to somewhere outside the folder. */
+function leadsOutOf(root: string, url: string): boolean {
+  const top = realpathSync(root);
+  const path = join(top, decoded(new URL(url, "http://localhost").pathname));
+  return [path, `${path}.html`, join(path, "index.html")].some((candidate) => {
+    if (!existsSync(candidate)) return false;
+    const real = realpathSync(candidate);
+    return real !== top && !real.startsWith(top + sep);
+  });
+}
+
+function decoded(path: string): string {
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    return path;
+  }
 }
 
 async function prepareBucket(client: S3Client, bucket: string, origin: string): Promise<void> {

@@ -1,11 +1,14 @@
 import { type Checksum, type ChecksumKind, isSigned } from "../src/core/checksum.ts";
 
-/** Those that S3 itself calls checksums. */
+/** The kinds that S3 itself calls checksums. */
 export type SignedKind = Extract<ChecksumKind, "crc32c" | "crc64nvme" | "sha256">;
 
 const BYTES = { md5: 16, crc32c: 4, crc64nvme: 8, sha256: 32 } as const;
 
-/** Whether this is such a digest, and written as S3 does: `atob` overlooks white space, padding and stray last bits. */
+/**
+ * Whether the text is a digest of the kind, written as S3 does: `atob` overlooks white space, padding and
+ * stray last bits.
+ */
 export function isChecksumOf(kind: Exclude<ChecksumKind, "none">, text: string): boolean {
   if (!/^[A-Za-z\d+/]+={0,2}$/.test(text) || text.length % 4 !== 0) return false;
   const bytes = bytesOf(text);
@@ -28,7 +31,7 @@ export function bytesOfHex(hex: string): Uint8Array {
   return Uint8Array.from(hex.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));
 }
 
-/** As S3's API names it: `CRC32C`. */
+/** The kind's name in S3's API: `CRC32C`. */
 export function algorithmOf(kind: SignedKind): Uppercase<SignedKind> {
   return kind.toUpperCase() as Uppercase<SignedKind>;
 }
@@ -47,12 +50,12 @@ export function checksumField(kind: ChecksumKind, checksum: Checksum | null): Ch
   return { [`Checksum${algorithmOf(kind)}`]: checksum };
 }
 
-/** What S3 reports as the checksum of the kind, whatever it is; null if nothing. */
+/** The checksum of the kind just as S3 reports it, of whatever type; null if it reports none. */
 export function reportedChecksum(kind: ChecksumKind, answer: ChecksumFields): string | null {
   return isSigned(kind) ? (answer[`Checksum${algorithmOf(kind)}`] ?? null) : null;
 }
 
-/** The same, if it is one checksum of the kind: of a part, or of an object that came in one PUT. */
+/** The reported text, if it is one checksum of the kind: of a part, or of an object that came in one PUT. */
 export function partChecksum(kind: ChecksumKind, reported: string | null): Checksum | null {
   return kind !== "none" && reported !== null && isChecksumOf(kind, reported) ? reported : null;
 }

@@ -4,8 +4,8 @@ import type { S3Client } from "@aws-sdk/client-s3";
 const TOLERANCE_MS = 240_000;
 
 /**
- * How far S3's clock is ahead of this machine's, in milliseconds, as the SDK has learned from S3's answers; 0 where that
- * does not matter.
+ * How far S3's clock is ahead of this machine's, in milliseconds, as the SDK has learned from S3's answers; 0
+ * where that does not matter.
  */
 export function clockOffsetMs({ config }: S3Client): number {
   const offsetMs = config.systemClockOffset;

@@ -10,9 +10,9 @@ type Command = UploadPartCommand | PutObjectCommand | GetObjectCommand;
 type Request = { readonly url: URL; readonly headers: Readonly<Record<string, string>> };
 
 /**
- * Signs in the headers, for who sends by credentials of their own. A presigned URL would do, but Ceph's STS checks its
- * signature in a CORS preflight as well, which doesn't have the headers that were signed; and a URL is logged on its way,
- * with the session token in it.
+ * Signs in the headers, for who sends by credentials of their own. A presigned URL would do, but Ceph's STS
+ * checks its signature in a CORS preflight as well, which doesn't have the headers that were signed; and a
+ * URL is logged on its way, with the session token in it.
  *
  * @param client one that adds no checksums of its own (`WHEN_REQUIRED`)
  */
@@ -20,7 +20,7 @@ export function createHeaderSigner(client: S3Client, bucket: string): Signer {
   async function sign(partNumber: number, command: Command): Promise<SignedPart> {
     const expiresInMs = Math.min(LIFETIME_MS, await credentialMs(client));
     const { url, headers } = await signedRequest(client, command);
-    // The browser's own business. It sends them as they are signed, or S3 refuses.
+    // Browsers set these two by themselves. They are sent as they were signed, or S3 refuses.
     const { host: _host, "content-length": _length, ...sent } = headers;
     return { partNumber, url: url.href, headers: sent, expiresInMs };
   }
@@ -73,7 +73,7 @@ async function signedRequest(client: S3Client, anyCommand: Command): Promise<Req
       signed = args.request as SdkRequest;
       return { response: undefined, output: { $metadata: {} } };
     },
-    // Behind the SDK's own, of which the last one signs.
+    // It runs behind the SDK's own middleware, of which the last one signs.
     { step: "finalizeRequest", priority: "low", name: "backhaulSignedRequest" },
   );
   await client.send(command);
@@ -84,7 +84,7 @@ async function signedRequest(client: S3Client, anyCommand: Command): Promise<Req
   return { url, headers };
 }
 
-/** Its `HttpRequest`, as far as these commands fill it. */
+/** The SDK's `HttpRequest`, as far as these commands fill it. */
 interface SdkRequest {
   readonly protocol: string;
   readonly hostname: string;

@@ -6,12 +6,12 @@ export function required<T>(value: T | undefined, what: string): T {
   return value;
 }
 
-/** Whatever stood between may be gone at the next try. */
+/** An answer that is not S3's. It is worth a retry: a proxy that stood between may be gone by then. */
 export function invalidAnswer(detail: string): StorageFault {
   return new StorageFault("transient", "STORAGE_RESPONSE_INVALID", { detail });
 }
 
-/** Some engines quote ETags, some don't. */
+/** An ETag without quotes: some engines quote ETags, some don't. */
 export function unquote(etag: string): string {
   return etag.replaceAll('"', "");
 }

@@ -3,8 +3,8 @@ import { parseRetryAfter } from "../src/core/outcome.ts";
 import { type FaultKind, StorageFault } from "../src/core/storage.ts";
 
 /**
- * An SDK error without what must not get into logs: `SignatureDoesNotMatch` quotes the whole signed request, which with
- * temporary credentials includes the session token.
+ * An SDK error without what must not get into logs: `SignatureDoesNotMatch` quotes the whole signed request,
+ * which with temporary credentials includes the session token.
  */
 export class S3Failure extends Error {
   override readonly name = "S3Failure";
@@ -14,7 +14,7 @@ export class S3Failure extends Error {
     readonly code: string,
     /** HTTP status; null if no answer came. */
     readonly status: number | null,
-    /** What S3's support asks for. */
+    /** S3's id of the request, which its support asks for. */
     readonly requestId: string | null,
     message: string,
   ) {
@@ -22,7 +22,9 @@ export class S3Failure extends Error {
   }
 }
 
-/** Any error as the fault that the client is told, with an `S3Failure` as its cause if it came from the SDK. */
+/**
+ * Any error as the fault that the client is told, with an `S3Failure` as its cause if it came from the SDK.
+ */
 export function toStorageFault(error: unknown): StorageFault {
   if (error instanceof StorageFault) return error;
   if (error instanceof UploadError)
@@ -37,23 +39,34 @@ export function toStorageFault(error: unknown): StorageFault {
   });
 }
 
-/** S3 knows no such multipart upload. Ceph says NoSuchKey to ListParts, as if it were the object that is missing. */
+/**
+ * Whether S3 knows no such multipart upload. Ceph says NoSuchKey to ListParts, as if it were the object that
+ * is missing.
+ */
 export function isNoSuchUpload(error: unknown): boolean {
   const { code, status } = toS3Failure(error);
   return code === "NoSuchUpload" || (code === "NoSuchKey" && status === 404);
 }
 
-/** HeadObject found nothing. Its answer has no body, so the status is all there is. */
+/** Whether HeadObject found nothing. Its answer has no body, so the status is all there is. */
 export function isNotFound(error: unknown): boolean {
   return toS3Failure(error).status === 404;
 }
 
-/** CompleteMultipartUpload was given parts that S3 does not hold like this. */
+/** Whether CompleteMultipartUpload was given parts that S3 does not hold like this. */
 export function isPartsRefusal(error: unknown): boolean {
   return ["InvalidPart", "InvalidPartOrder", "EntityTooSmall"].includes(toS3Failure(error).code);
 }
 
-/** S3 did nothing, and might with other credentials. Not if it is the clock: those would be no better. */
+/** Whether an object is there already that was not to be replaced. */
+export function isPreconditionRefusal(error: unknown): boolean {
+  const { code, status } = toS3Failure(error);
+  return code === "PreconditionFailed" || status === 412;
+}
+
+/**
+ * Whether S3 did nothing, and might with other credentials. If the clock is wrong, no others would be better.
+ */
 export function isRefusal(error: unknown): boolean {
   const { code, status } = toS3Failure(error);
   if (code === "RequestTimeTooSkewed") return false;
@@ -61,8 +74,9 @@ export function isRefusal(error: unknown): boolean {
 }
 
 /**
- * It may have been carried out nevertheless: InternalError is Ceph's answer to CompleteMultipartUpload after an abort, and
- * everybody's to trouble of their own; or it is a success that could not be read.
+ * Whether S3 may have carried the request out nevertheless: InternalError is Ceph's answer to
+ * CompleteMultipartUpload after an abort, and everybody's to trouble of their own; or it is a success that
+ * could not be read.
  */
 export function isUnclear(error: unknown): boolean {
   const { code, status } = toS3Failure(error);
@@ -79,12 +93,13 @@ const BUSY = new Set([
   "RequestLimitExceeded",
   "OperationAborted",
   "ConditionalRequestConflict",
-  // Of a body that was damaged or cut short on its way here.
+  // These two are about a body that was damaged or cut short on its way.
   "BadDigest",
   "IncompleteBody",
 ]);
 
-// The server's own credentials, clock or bucket are wrong. The upload is sound, and goes on when the operator has mended it.
+// The server's own credentials, clock or bucket are wrong. The upload is sound, and goes on when the operator
+// has mended it.
 const MISCONFIGURED = new Set([
   "ExpiredToken",
   "InvalidToken",
@@ -104,7 +119,8 @@ const HOPELESS: Readonly<Record<string, UploadErrorCode>> = {
 function classify({ code, status }: S3Failure): readonly [FaultKind, UploadErrorCode] {
   if (status === null && !isOwnTrouble(code)) return ["network", "SERVER_ERROR"];
   if (BUSY.has(code) || MISCONFIGURED.has(code)) return ["transient", "SERVER_ERROR"];
-  // Below 400: a redirect to another region (the operator's to mend), or a success that could not be read.
+  // A status below 400 is a redirect to another region (the operator's to mend), or a success that could not
+  // be read.
   if (status === null || status < 400 || status >= 500 || status === 408 || status === 429)
     return ["transient", "SERVER_ERROR"];
   if (isNoSuchCode(code)) return ["gone", "UPLOAD_GONE"];
@@ -115,7 +131,7 @@ function isNoSuchCode(code: string): boolean {
   return code === "NoSuchUpload" || code === "NoSuchKey";
 }
 
-/** No request was sent: the credentials can't be had, or the program is wrong. */
+/** Whether no request was sent: there are no credentials, or the program has an error. */
 function isOwnTrouble(code: string): boolean {
   return !/^(?!ERR_INVALID)E[A-Z\d_]+$|^UND_|Timeout|^AbortError$|^NetworkingError$/.test(code);
 }
@@ -139,14 +155,17 @@ function toS3Failure(error: unknown): S3Failure {
   const status = numberOrNull(loose.$response?.statusCode) ?? numberOrNull(loose.$metadata?.httpStatusCode);
   // System errors are told apart by `code`; S3's codes are the SDK's `name`.
   const code = status === null ? (textOrNull(loose.code) ?? textOrNull(loose.name)) : textOrNull(loose.name);
+  const message = textOrNull(loose.message) ?? "";
+  // `Headers` quotes the value that it refuses, and that may be a session token.
+  const isAboutHeader = status === null && /header/i.test(message);
   const failure = new S3Failure(
     code !== null && /^[\w.]{1,64}$/.test(code) ? code : "UnknownError",
     status,
     textOrNull(loose.$metadata?.requestId),
-    textOrNull(loose.message) ?? "",
+    isAboutHeader ? "a header can't be sent" : message,
   );
   const stack = textOrNull(loose.stack);
-  if (stack !== null) failure.stack = stack;
+  if (stack !== null && !isAboutHeader) failure.stack = stack;
   return failure;
 }
 

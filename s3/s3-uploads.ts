@@ -17,19 +17,38 @@ import {
 import { checksumField, isChecksumOf, partChecksum, reportedChecksum } from "./checksums.ts";
 import type { MultipartClaims, SingleClaims, UploadClaims } from "./claims.ts";
 import { type Found, findObject } from "./find-object.ts";
+import { conditionFields } from "./object-settings.ts";
 import { type OpenIntent, openMultipartUpload } from "./open-upload.ts";
 import { invalidAnswer, required, unquote } from "./s3-answer.ts";
-import { isNoSuchUpload, isPartsRefusal, isUnclear, S3Failure, toStorageFault } from "./s3-faults.ts";
+import {
+  isNoSuchUpload,
+  isPartsRefusal,
+  isPreconditionRefusal,
+  isUnclear,
+  S3Failure,
+  toStorageFault,
+} from "./s3-faults.ts";
 import type { Signer, SignerOptions } from "./signer.ts";
 import { hasForeignPart, isAsSent } from "./verify-object.ts";
 
-/** The storage port's S3 end, for claims whose token has been checked. Every method rejects with `StorageFault` only. */
+/** An object that was compared with what its upload was to be. */
+export interface VerifiedObject extends StoredObject {
+  /** The `x-amz-checksum-*` of the upload's kind, just as S3 gives it; null where it gives none. */
+  readonly checksum: string | null;
+  /** In buckets with versions; else null. */
+  readonly versionId: string | null;
+}
+
+/**
+ * The storage port's S3 end, for claims whose token has been checked. Every method rejects with
+ * `StorageFault` only.
+ */
 export interface S3Uploads {
   /** `openMultipartUpload` */
   open(intent: Omit<OpenIntent, "bucket">, onLeftOpen: (error: StorageFault) => void): Promise<string>;
   /**
-   * @throws {StorageFault} permanent, `REQUEST_INVALID`, for a part number that the upload does not have, and for a checksum
-   *   that is missing, none of the upload's kind, or not to be signed
+   * @throws {StorageFault} permanent, `REQUEST_INVALID`, for a part number that the upload does not have, and
+   *   for a checksum that is missing, none of the upload's kind, or not to be signed
    */
   sign(claims: UploadClaims, parts: readonly PartToSign[]): Promise<readonly SignedPart[]>;
   /**
@@ -40,7 +59,14 @@ export interface S3Uploads {
   parts(claims: UploadClaims, after: number): Promise<UploadedPartsPage>;
   /** @throws {StorageFault} partsMismatch; gone; permanent, `VERIFICATION_FAILED`; transient */
   complete(claims: UploadClaims, receipts: readonly PartReceipt[]): Promise<StoredObject>;
-  /** Drops a multipart upload. An object that is there already stays, and so does one that a single PUT may have made. */
+  /** Like `complete`, but returns all that S3 says of the object. */
+  completeVerified(claims: UploadClaims, receipts: readonly PartReceipt[]): Promise<VerifiedObject>;
+  /** Whether the upload's object is there. */
+  isStored(claims: UploadClaims): Promise<boolean>;
+  /**
+   * Drops a multipart upload. An object that is there already stays, and so does one that a single PUT may
+   * have made.
+   */
   abort(claims: UploadClaims): Promise<void>;
 }
 
@@ -65,7 +91,7 @@ export function createS3Uploads(
     const page = await client.send(
       new ListPartsCommand({ ...uploadOf(claims), PartNumberMarker: String(after) }),
     );
-    // Else an answer of something that is not S3 would read as a list of no parts.
+    // Without this check an answer of something that is not S3 would read as a list of no parts.
     required(page.UploadId, "upload id");
     const parts = (page.Parts ?? []).map(
       (part): UploadedPart => ({
@@ -91,7 +117,7 @@ export function createS3Uploads(
   async function completeSingle(
     claims: SingleClaims,
     receipts: readonly PartReceipt[],
-  ): Promise<StoredObject> {
+  ): Promise<VerifiedObject> {
     const found = await find(claims);
     if (found.state === "absent") throw mismatch("no object is there");
     if (found.state === "ours" && found.etag !== receipts[0]?.etag)
@@ -102,13 +128,16 @@ export function createS3Uploads(
   async function completeMultipart(
     claims: MultipartClaims,
     receipts: readonly PartReceipt[],
-  ): Promise<StoredObject> {
-    // Better than an object that must not be used, in the place of one that perhaps was there.
+  ): Promise<VerifiedObject> {
+    // To refuse is better than an object that must not be used, in the place of one that perhaps was there.
     if (hasForeignPart(claims.checksum, receipts)) throw mismatch("a part's ETag is not its MD5");
+    // Not every engine heeds the condition that is sent with the request.
+    if (claims.object?.ifNoneMatch) await requireNoOther(claims);
     try {
       const answer = await client.send(
         new CompleteMultipartUploadCommand({
           ...uploadOf(claims),
+          ...conditionFields(claims.object ?? {}),
           MultipartUpload: {
             Parts: receipts.map(({ partNumber, etag, checksum }) => ({
               PartNumber: partNumber,
@@ -118,7 +147,8 @@ export function createS3Uploads(
           },
         }),
       );
-      // S3 begins its answer before it knows how it ends: a 200 may carry an error. The SDK throws for those it recognizes.
+      // S3 begins its answer before it knows how it ends: a 200 may carry an error. The SDK throws for those
+      // it recognizes.
       if (answer.Bucket === undefined && answer.Key === undefined && answer.Location === undefined)
         throw new S3Failure(
           "InvalidAnswer",
@@ -136,12 +166,15 @@ export function createS3Uploads(
     return verified(claims, receipts, found);
   }
 
-  /** An upload that is no longer open was either dropped or completed by an earlier try whose answer was lost. */
+  /**
+   * An upload that is no longer open was either dropped or completed by an earlier try whose answer was lost.
+   */
   async function completedBefore(
     claims: MultipartClaims,
     receipts: readonly PartReceipt[],
     refusal: unknown,
-  ): Promise<StoredObject> {
+  ): Promise<VerifiedObject> {
+    if (isPreconditionRefusal(refusal)) await requireNoOther(claims);
     if (!isNoSuchUpload(refusal) && !isUnclear(refusal)) throw refusal;
     // In this order: an upload that ends between the two looks is found as an object by the second.
     if (!isNoSuchUpload(refusal) && (await isOpen(claims))) throw refusal;
@@ -149,6 +182,12 @@ export function createS3Uploads(
     if (found.state === "absent" || found.state === "foreign")
       throw new StorageFault("gone", "UPLOAD_GONE", { cause: toStorageFault(refusal).cause });
     return verified(claims, receipts, found);
+  }
+
+  /** @throws {StorageFault} permanent, `VERIFICATION_FAILED`, if the key has an object of another upload */
+  async function requireNoOther(claims: MultipartClaims): Promise<void> {
+    const { state } = await find(claims);
+    if (state !== "absent" && state !== "ours") throw notAsSent("another object is there already");
   }
 
   async function isOpen(claims: MultipartClaims): Promise<boolean> {
@@ -177,20 +216,32 @@ export function createS3Uploads(
     claims: UploadClaims,
     receipts: readonly PartReceipt[],
     found: Exclude<Found, { state: "absent" }>,
-  ): Promise<StoredObject> {
+  ): Promise<VerifiedObject> {
     const { key, checksum } = claims;
     switch (found.state) {
       case "ours": {
         if (!(await isAsSent(claims, planOf(claims), receipts, found)))
           throw notAsSent(`its ${checksum === "md5" ? "ETag" : checksum} is not that of what was sent`);
-        const { size, etag } = found;
-        return { key, size, etag, location: await signer.locate(key) };
+        const { size, etag, versionId } = found;
+        return { key, size, etag, location: await signer.locate(key), checksum: found.checksum, versionId };
       }
       case "foreign":
         throw notAsSent("the object is of another upload");
       case "wrongSize":
         throw notAsSent(`the object has ${found.size} bytes`);
+      case "wrongHeader":
+        throw notAsSent(`the object has another ${found.name}`);
     }
+  }
+
+  async function completeVerified(
+    claims: UploadClaims,
+    receipts: readonly PartReceipt[],
+  ): Promise<VerifiedObject> {
+    const ordered = inOrder(claims, receipts);
+    return settle(
+      claims.method === "single" ? completeSingle(claims, ordered) : completeMultipart(claims, ordered),
+    );
   }
 
   function uploadOf(claims: MultipartClaims) {
@@ -203,11 +254,11 @@ export function createS3Uploads(
     parts: (claims, after) =>
       settle(claims.method === "single" ? lookUpSingle(claims, after) : listParts(claims, after)),
     async complete(claims, receipts) {
-      const ordered = inOrder(claims, receipts);
-      return settle(
-        claims.method === "single" ? completeSingle(claims, ordered) : completeMultipart(claims, ordered),
-      );
+      const { key, size, etag, location } = await completeVerified(claims, receipts);
+      return { key, size, etag, location };
     },
+    completeVerified,
+    isStored: (claims) => settle(find(claims).then(({ state }) => state === "ours")),
     abort: async (claims) => (claims.method === "single" ? undefined : settle(abortMultipart(claims))),
   };
 }

@@ -12,13 +12,20 @@ import { type Checksum, type ChecksumKind, isSigned } from "../src/core/checksum
 import { type PartPlan, partBytes } from "../src/core/part-plan.ts";
 import { type PartToSign, type SignedPart, StorageFault } from "../src/core/storage.ts";
 import { checksumField, headerOf } from "./checksums.ts";
-import type { MultipartClaims, SingleClaims } from "./claims.ts";
-
-/** Metadata of each object, `x-amz-meta-backhaul-upload`: the page's id of the upload that made it. */
-export const UPLOAD_ID_METADATA = "backhaul-upload";
+import type { MultipartClaims, SingleClaims, UploadClaims } from "./claims.ts";
+import { UNKNOWN_TYPE } from "./media-type.ts";
+import {
+  conditionFields,
+  metadataOf,
+  settingFields,
+  settingHeaders,
+  UPLOAD_ID_METADATA,
+} from "./object-settings.ts";
 
 export interface SignerOptions {
   readonly client: S3Client;
+  /** Signs in the place of `client`, by credentials of its own. */
+  readonly signingClient?: S3Client | undefined;
   readonly bucket: string;
   /** How long a signature is taken, in seconds. */
   readonly signedUrlSeconds: number;
@@ -28,7 +35,9 @@ export interface SignerOptions {
 
 type PresignOptions = NonNullable<Parameters<typeof getSignedUrl>[2]>;
 
-/** Signs the requests that browsers send. Nothing here goes over the network, but for fetching credentials. */
+/**
+ * Signs the requests that browsers send. Nothing here goes over the network, but for fetching credentials.
+ */
 export interface Signer {
   signPart(claims: MultipartClaims, plan: PartPlan, part: PartToSign): Promise<SignedPart>;
   signSingle(claims: SingleClaims, part: PartToSign): Promise<SignedPart>;
@@ -38,28 +47,35 @@ export interface Signer {
 
 export function createSigner(options: SignerOptions): Signer {
   const { bucket, signedUrlSeconds } = options;
-  const client = bareClient(options.client, options.publicEndpoint);
+  const { publicEndpoint } = options;
+  const client = bareClient(options.signingClient ?? options.client, { publicEndpoint });
 
   /**
-   * `Content-Length` is always signed: it is what holds a browser to the size that was authorized, and S3 refuses any other
-   * body. Browsers send it by themselves.
+   * `Content-Length` is always signed: it is what holds a browser to the size that was authorized, and S3
+   * refuses any other body. Browsers send it by themselves.
    */
   async function sign(
     partNumber: number,
+    { expiresAt }: UploadClaims,
     headers: Readonly<Record<string, string>>,
     presign: (options: PresignOptions) => Promise<string>,
   ): Promise<SignedPart> {
-    // The app's client has learned from S3's answers how far off this machine's clock is, if it is far enough to matter.
+    // The app's client has learned from S3's answers how far off this machine's clock is, if it is far enough
+    // to matter.
     const now = () => Date.now() + options.client.config.systemClockOffset;
     // Signatures carry whole seconds.
     const signedAt = Math.floor(now() / 1_000) * 1_000;
-    const lifetime = Math.min(signedUrlSeconds, await credentialSeconds(client, signedAt));
+    // S3 would take the URL after the upload's own time.
+    const uploadSeconds = Math.floor((expiresAt - Date.now()) / 1_000);
+    if (uploadSeconds < 1) throw new StorageFault("permanent", "TOKEN_EXPIRED");
+    const credentialLife = await credentialSeconds(client, signedAt);
+    const lifetime = Math.min(signedUrlSeconds, uploadSeconds, credentialLife);
     const names = Object.keys(headers);
     const url = await presign({
       signingDate: new Date(signedAt),
       expiresIn: lifetime,
-      // By default the presigner moves x-amz-* into the query, where metadata and checksums are ignored, and leaves
-      // Content-Type unsigned.
+      // By default the presigner moves x-amz-* into the query, where metadata and checksums are ignored, and
+      // leaves Content-Type unsigned.
       unhoistableHeaders: new Set(names),
       signableHeaders: new Set(names),
     });
@@ -73,7 +89,7 @@ export function createSigner(options: SignerOptions): Signer {
         ...checksumField(claims.checksum, checksum),
       });
       const headers = checksumHeader(claims.checksum, checksum);
-      return sign(partNumber, headers, (options) => getSignedUrl(client, command, options));
+      return sign(partNumber, claims, headers, (options) => getSignedUrl(client, command, options));
     },
 
     signSingle(claims, { checksum }) {
@@ -83,10 +99,12 @@ export function createSigner(options: SignerOptions): Signer {
       });
       const headers = {
         [`x-amz-meta-${UPLOAD_ID_METADATA}`]: claims.uploadId,
-        ...(claims.type !== "" && { "content-type": claims.type }),
+        // S3 stores whatever type is sent with a signature that names none.
+        "content-type": storedType(claims.type),
+        ...settingHeaders(claims.object ?? {}),
         ...checksumHeader(claims.checksum, checksum),
       };
-      return sign(1, headers, (options) => getSignedUrl(client, command, options));
+      return sign(1, claims, headers, (options) => getSignedUrl(client, command, options));
     },
 
     async locate(key) {
@@ -115,28 +133,42 @@ export function partInput(
 /** PutObject of a single PUT, but for its body. */
 export function objectInput(
   bucket: string,
-  { key, uploadId, size, type }: SingleClaims,
+  { key, uploadId, size, type, object = {} }: SingleClaims,
 ): PutObjectCommandInput {
-  const Metadata = { [UPLOAD_ID_METADATA]: uploadId };
   return {
     Bucket: bucket,
     Key: key,
     ContentLength: size,
-    Metadata,
-    ...(type !== "" && { ContentType: type }),
+    Metadata: metadataOf(uploadId, object),
+    ContentType: storedType(type),
+    ...settingFields(object),
+    ...conditionFields(object),
   };
 }
 
+/** The type that an object gets. */
+export function storedType(type: string): string {
+  return type === "" ? UNKNOWN_TYPE : type;
+}
+
+export interface BareClientOptions {
+  /** Where browsers reach S3, if it is not where the server does. */
+  readonly publicEndpoint?: string | undefined;
+  /** Sends in the place of the app's own request handler. */
+  readonly requestHandler?: S3ClientConfig["requestHandler"];
+}
+
 /**
- * A client of our own, so that the app's one may have any settings: the SDK's default checksums would go into the signed
- * URL, as the checksum of the empty body that it sees here, and would make a streamed body one of S3's own chunks, which
- * not every engine reads. It sends by the app's request handler, and so through its proxies and with its certificates.
+ * A client of our own, so that the app's one may have any settings: the SDK's default checksums would go into
+ * the signed URL, as the checksum of the empty body that it sees here, and would make a streamed body one of
+ * S3's own chunks, which not every engine reads. It sends by the app's request handler, and so through its
+ * proxies and with its certificates.
  */
-export function bareClient({ config }: S3Client, publicEndpoint?: string): S3Client {
+export function bareClient({ config }: S3Client, { publicEndpoint, requestHandler }: BareClientOptions = {}) {
   const shared: S3ClientConfig = {
     region: config.region,
     credentials: config.credentials,
-    requestHandler: config.requestHandler,
+    requestHandler: requestHandler ?? config.requestHandler,
     requestChecksumCalculation: "WHEN_REQUIRED",
     expectContinueHeader: config.expectContinueHeader,
     // The SDK's own strategies don't repeat a body that streams either, but say so on the console.

@@ -13,9 +13,9 @@ type HashedReceipt = PartReceipt & { readonly checksum: Checksum };
 const MD5_IN_HEX = /^[\da-f]{32}$/i;
 
 /**
- * Whether S3's object is what the device has hashed, part by part. True as well where nothing can be compared: each part
- * was then checked as it was sent, by its `Content-MD5` or checksum. (Only the relay can't send a `Content-MD5`, so that
- * with `md5` and SSE-KMS nothing but TLS protects what comes through it.)
+ * Whether S3's object is what the device has hashed, part by part. True as well where nothing can be
+ * compared: each part was then checked as it was sent, by its `Content-MD5` or checksum. (Only the relay
+ * can't send a `Content-MD5`, so that with `md5` and SSE-KMS nothing but TLS protects what comes through it.)
  *
  * @param receipts of all parts, in order
  */
@@ -29,13 +29,13 @@ export async function isAsSent(
   const isWhole = method === "single";
   if (kind === "md5") return isETagOf(receipts, isWhole, found);
   if (found.checksum === null) return true;
-  // That of an object of parts may have their number at its end: `<base64>-3`.
+  // The checksum of an object of parts may have their number at its end: `<base64>-3`.
   return found.checksum.replace(/-\d+$/, "") === (await wholeChecksum(kind, plan, receipts, isWhole));
 }
 
 /**
- * Whether S3 surely holds other bytes in one of the parts than the device has: this one's ETag is not its MD5, while
- * another's is, so that this engine's ETags are MD5s.
+ * Whether S3 surely holds other bytes in one of the parts than the device has: this one's ETag is not its
+ * MD5, while another's is, so that this engine's ETags are MD5s.
  */
 export function hasForeignPart(kind: ChecksumKind, receipts: readonly PartReceipt[]): boolean {
   if (kind !== "md5") return false;
@@ -44,15 +44,17 @@ export function hasForeignPart(kind: ChecksumKind, receipts: readonly PartReceip
 }
 
 /**
- * Not every ETag is an MD5, and one that isn't must not be taken for damage; but neither may damage be taken for such an
- * ETag. Another one than the bytes would have is let through only if
+ * Whether the object's ETag is that of the receipts' bytes. Not every ETag is an MD5, and one that isn't must
+ * not be taken for damage; but neither may damage be taken for such an ETag. An ETag that the bytes would not
+ * have is let through only if
  *
  * - S3 says that the object is encrypted with a key of the bucket's owner, or
  * - it doesn't look like an MD5, or
- * - this engine's ETags are something else: not one part's is the MD5 of its bytes, nor is the object's made of its parts'
- *   as S3 does it. (Were all parts damaged on their way, it would be.)
+ * - this engine's ETags are something else: not one part's is the MD5 of its bytes, nor is the object's made
+ *   of its parts' as S3 does it. (Were all parts damaged on their way, it would be.)
  *
- * So with an engine of that last sort a single PUT, which is no more than its own ETag, needs another kind of checksum.
+ * So with an engine of that last sort a single PUT, which is no more than its own ETag, needs another kind of
+ * checksum.
  */
 async function isETagOf(
   receipts: readonly HashedReceipt[],

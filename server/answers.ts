@@ -2,8 +2,8 @@ import { messageOf } from "../src/core/error-messages.ts";
 import type { UploadErrorWire } from "../src/core/errors.ts";
 import type { ErrorAnswer, RelayAnswer } from "../src/core/http-api.ts";
 import type { FaultKind, StorageFault } from "../src/core/storage.ts";
-import type { RequestRefused } from "./read-request.ts";
-import type { RunBroken } from "./relay.ts";
+import type { RequestRefused } from "./refused.ts";
+import type { RangeBroken } from "./relay.ts";
 
 const HEADERS = { "cache-control": "no-store", "x-content-type-options": "nosniff" };
 
@@ -17,11 +17,12 @@ export function answerFault(fault: StorageFault): Response {
 }
 
 /** The fault, and the parts that are stored nevertheless. */
-export function answerBrokenRun({ fault, parts, isIdle }: RunBroken): Response {
+export function answerBrokenRange({ fault, parts, client }: RangeBroken): Response {
   const headers = headersOf(fault);
-  // Nobody waits for the rest of its body.
+  const isIdle = client === "slow";
+  // The rest of the client's body is not waited for.
   if (isIdle) headers.set("connection", "close");
-  // As a gateway: it was not this server that was busy.
+  // 502, as a gateway answers: S3 was busy, not this server.
   const status = isIdle ? 408 : fault.kind === "transient" ? 502 : statusOf(fault);
   const body = { ...faultBody(fault), parts: [...parts] } satisfies ErrorAnswer & RelayAnswer;
   return Response.json(body, { status, headers });
@@ -38,8 +39,8 @@ function headersOf({ retryAfterMs }: StorageFault): Headers {
 }
 
 /**
- * A request that is none of the API's. It reads as malformed to the client, with the HTTP status that says how; one that
- * only came too slowly is tried again.
+ * The answer to a request that does not fit the API. The client reads it as malformed, with the HTTP status
+ * that says how; a request that only came too slowly is retried.
  */
 export function answerRefused({ status, detail, headers }: RequestRefused): Response {
   const body =
@@ -50,7 +51,7 @@ export function answerRefused({ status, detail, headers }: RequestRefused): Resp
 }
 
 function errorBody(kind: FaultKind, { code, detail }: UploadErrorWire): ErrorAnswer {
-  // What S3 says of a fault can be long.
+  // S3's description of a fault can be long.
   const shortened = detail.slice(0, 2_048);
   return { error: { kind, code, message: messageOf({ code, detail: shortened }), detail: shortened } };
 }

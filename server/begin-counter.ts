@@ -8,10 +8,10 @@ interface Minute {
 }
 
 /**
- * Counts what each owner begins, in minutes that start with the first of it.
+ * Counts the uploads that each owner begins, in minutes that start with the first of them.
  *
  * @param now milliseconds of a clock that never goes back
- * @throws {StorageFault} transient, `RATE_LIMITED`, for one too many
+ * @throws {StorageFault} transient, `RATE_LIMITED`, if the owner has begun too many
  */
 export type BeginCounter = (owner: string | null, now: number) => void;
 
@@ -19,7 +19,7 @@ export function createBeginCounter(perMinute: number): BeginCounter {
   const minutes = new Map<string | null, Minute>();
   let sweepAt = Number.NEGATIVE_INFINITY;
 
-  /** So that it holds no more owners than came within two minutes. */
+  /** Forgets past minutes, so that at most the owners of the last two minutes are held. */
   function sweep(now: number): void {
     if (now < sweepAt) return;
     for (const [owner, { endsAt }] of minutes) if (endsAt <= now) minutes.delete(owner);

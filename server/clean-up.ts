@@ -6,6 +6,7 @@ import {
 } from "@aws-sdk/client-s3";
 import { invalidAnswer } from "../s3/s3-answer.ts";
 import { isNoSuchUpload, toStorageFault } from "../s3/s3-faults.ts";
+import { boundedClient } from "./bounded-client.ts";
 import { parseTimeSpan, type TimeSpan } from "./time-span.ts";
 
 export interface CleanUpOptions {
@@ -13,15 +14,15 @@ export interface CleanUpOptions {
   readonly client: S3Client;
   readonly bucket: string;
   /**
-   * Uploads begun at least this long ago are aborted: "24h". One that is still going on, or paused, starts again from its
-   * first byte, so give no less than an upload may take (`tokenSeconds`: 7 days by default).
+   * Uploads begun at least this long ago are aborted: "24h". One that is still going on, or paused, starts
+   * again from its first byte, so give no less than an upload may take (`tokenSeconds`: 7 days by default).
    */
   readonly olderThan: TimeSpan;
-  /** Only keys that begin with this. @default "" */
+  /** Only uploads whose key begins with this are looked at. @default "" */
   readonly prefix?: string;
-  /** Only tells what would be aborted. @default false */
+  /** Whether uploads are only reported, and none is aborted. @default false */
   readonly dryRun?: boolean;
-  /** Told of every open upload, as soon as it is known what became of it. */
+  /** Called for every open upload, as soon as its outcome is known. */
   readonly onUpload?: (upload: CleanUpUpload) => void;
 }
 
@@ -46,15 +47,16 @@ export interface CleanUpUpload {
 /** How many uploads had which outcome. */
 export type CleanUpSummary = Readonly<Record<CleanUpUpload["outcome"], number>>;
 
-// Enough to be quick, few enough to be no burden to an engine that takes seconds for each.
+// Eight aborts at once are quick, and no burden to an engine that takes seconds for each.
 const ABORTS_AT_ONCE = 8;
 
 /**
- * Aborts multipart uploads that were begun long ago and never ended, whose parts are stored and paid for unseen. For buckets
- * without a lifecycle rule, and for engines that know none. Run it as often as you like, on as many machines.
+ * Aborts multipart uploads that were begun long ago and never ended, whose parts are stored and paid for
+ * unseen. For buckets without a lifecycle rule, and for engines that know none. Run it as often as you like,
+ * on as many machines.
  *
- * **It aborts those of other programs too**: S3 does not list what an upload was begun with, so Backhaul's own can't be told
- * from others. Where other programs upload to the same bucket, give a `prefix`.
+ * **It aborts those of other programs too**: S3 does not list what an upload was begun with, so Backhaul's
+ * own can't be told from others. Where other programs upload to the same bucket, give a `prefix`.
  *
  * An upload that can't be aborted is counted and passed over.
  *
@@ -62,19 +64,25 @@ const ABORTS_AT_ONCE = 8;
  * @throws if the uploads can't be listed, with S3's answer as `cause`; what was aborted until then stays so
  */
 export async function cleanUp(options: CleanUpOptions): Promise<CleanUpSummary> {
-  const { client, bucket, olderThan, prefix = "", dryRun = false, onUpload } = options;
+  const { bucket, olderThan, prefix = "", dryRun = false, onUpload } = options;
   if (bucket === "") throw new TypeError("bucket is empty");
   const ageMs = parseTimeSpan(olderThan);
-  if (ageMs === null) throw new TypeError(`olderThan is ${JSON.stringify(olderThan)}: give such as "24h"`);
-  // By this machine's clock. S3 refuses whoever's is 15 minutes off.
+  if (ageMs === null)
+    throw new TypeError(`olderThan is ${JSON.stringify(olderThan)}: expected a duration such as "24h"`);
+  const client = boundedClient(options.client);
+  // This machine's clock will do: S3 refuses requests of a clock that is 15 minutes off.
   const deadline = Date.now() - ageMs;
   const counts: Record<CleanUpUpload["outcome"], number> = {
-    ...{ young: 0, stale: 0, aborted: 0, ended: 0, failed: 0 },
+    young: 0,
+    stale: 0,
+    aborted: 0,
+    ended: 0,
+    failed: 0,
   };
   const seen = new Set<string>();
 
-  // Swift's pages lose a second upload of the same key, which shows once the first has gone. Nothing is tried twice, and
-  // what is begun from now on is young: so there is an end.
+  // Swift's pages lose a second upload of the same key, which shows once the first has gone. Nothing is tried
+  // twice, and what is begun from now on is young: so there is an end.
   let before: number;
   do {
     before = counts.aborted;
@@ -136,10 +144,10 @@ async function* listOpen(
   }
 }
 
-async function forEach<T>(items: readonly T[], isImmediate: number, work: (item: T) => Promise<void>) {
+async function forEach<T>(items: readonly T[], concurrency: number, work: (item: T) => Promise<void>) {
   const rest = items.values();
-  const take = async () => {
+  const workOffRest = async () => {
     for (const item of rest) await work(item);
   };
-  await Promise.all(Array.from({ length: isImmediate }, take));
+  await Promise.all(Array.from({ length: concurrency }, workOffRest));
 }

@@ -52,20 +52,21 @@ async function main(args: readonly string[]): Promise<0 | 1 | 2> {
   }
 }
 
-/** Null if help was asked for. */
+/** The command that the arguments give; null if help was asked for. */
 function parse(args: readonly string[]): CleanCommand | null {
   const { values, positionals } = parseOptions(args);
   if (values.help) return null;
   const [name, ...others] = positionals;
-  if (name === undefined) throw new UsageError("there is no command: give clean");
+  if (name === undefined) throw new UsageError("there is no command: expected clean");
   if (name !== "clean" || others.length > 0)
-    throw new UsageError(`there is no command ${[name, ...others].join(" ")}: give clean`);
+    throw new UsageError(`there is no command ${[name, ...others].join(" ")}: expected clean`);
   const { bucket, "older-than": olderThan, prefix = "", endpoint, "dry-run": dryRun = false } = values;
   if (!bucket) throw new UsageError("--bucket is missing");
   if (olderThan === undefined) throw new UsageError("--older-than is missing");
-  if (!isTimeSpan(olderThan)) throw new UsageError(`--older-than is "${olderThan}": give such as 24h`);
+  if (!isTimeSpan(olderThan))
+    throw new UsageError(`--older-than is "${olderThan}": expected a duration such as 24h`);
   if (endpoint !== undefined && !(URL.canParse(endpoint) && /^https?:/i.test(endpoint)))
-    throw new UsageError(`--endpoint is "${endpoint}": give a URL`);
+    throw new UsageError(`--endpoint is "${endpoint}": expected a URL`);
   const region = values.region ?? (endpoint && regionOfEnvironment());
   return { bucket, olderThan, prefix, endpoint, region, dryRun };
 }
@@ -78,8 +79,13 @@ function parseOptions(args: readonly string[]) {
       args: [...args],
       allowPositionals: true,
       options: {
-        ...{ bucket: text, "older-than": text, prefix: text, endpoint: text, region: text },
-        ...{ "dry-run": flag, help: { ...flag, short: "h" } },
+        bucket: text,
+        "older-than": text,
+        prefix: text,
+        endpoint: text,
+        region: text,
+        "dry-run": flag,
+        help: { ...flag, short: "h" },
       },
     });
   } catch (error) {
@@ -87,7 +93,9 @@ function parseOptions(args: readonly string[]) {
   }
 }
 
-/** Most engines other than Amazon's take this one, so that none need be given. */
+/**
+ * The environment's region, or one that most engines other than Amazon's accept, so that none need be given.
+ */
 function regionOfEnvironment(): string {
   return process.env.AWS_REGION || process.env.AWS_DEFAULT_REGION || "us-east-1";
 }
@@ -140,7 +148,7 @@ function summaryOf(
   return [`${found}: ${count(aborted)} aborted`, ...others.filter(Boolean)].join(", ");
 }
 
-/** What S3 said, where it said something. */
+/** S3's own message if the error has one, else the error's. */
 function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   return error.cause instanceof Error ? error.cause.message : error.message;

@@ -1,10 +1,11 @@
-import type { S3Client } from "@aws-sdk/client-s3";
+import * as v from "valibot";
 import type { UploadClaims } from "../s3/claims.ts";
-import { toMediaType } from "../s3/media-type.ts";
+import { isActiveType, matchesMediaType, toMediaType } from "../s3/media-type.ts";
+import { type ObjectSettings, objectMetadata } from "../s3/object-settings.ts";
 import { toStorageFault } from "../s3/s3-faults.ts";
 import { createS3Uploads } from "../s3/s3-uploads.ts";
 import { createSigner } from "../s3/signer.ts";
-import { UploadError } from "../src/core/errors.ts";
+import { UploadError, type UploadErrorCode } from "../src/core/errors.ts";
 import {
   abortRequest,
   beginRequest,
@@ -13,162 +14,131 @@ import {
   partsRequest,
   signRequest,
 } from "../src/core/http-api.ts";
-import { S3_LIMITS, type StorageLimits } from "../src/core/limits.ts";
+import type { StorageLimits } from "../src/core/limits.ts";
 import { checkObjectKey } from "../src/core/object-key.ts";
 import { checkSize, planParts } from "../src/core/part-plan.ts";
-import { type BeginAnswer, type BeginIntent, StorageFault } from "../src/core/storage.ts";
-import { answer, answerBrokenRun, answerFault, answerRefused } from "./answers.ts";
-import { type Authorize, permit } from "./authorize.ts";
+import { type BeginAnswer, type BeginIntent, StorageFault, type StoredObject } from "../src/core/storage.ts";
+import { answer, answerBrokenRange, answerFault, answerRefused } from "./answers.ts";
+import { permit } from "./authorize.ts";
 import { createBeginCounter } from "./begin-counter.ts";
-import { operationOf, RequestRefused, readBody, readRelayHead } from "./read-request.ts";
-import { createRelay, RunBroken } from "./relay.ts";
-import { checkRules, requireRules, type UploadRules } from "./rules.ts";
+import { boundedClient } from "./bounded-client.ts";
+import { settingsOf, type UploadErrorContext, type UploadHandlerOptions } from "./handler-options.ts";
+import { callHook, completedUpload, hookedUpload } from "./hooks.ts";
+import { clientGone } from "./range-body.ts";
+import { createBodyReader } from "./read-body.ts";
+import { operationOf, readRelayHead, requireOrigin } from "./read-request.ts";
+import { RequestRefused } from "./refused.ts";
+import { createRelay, RangeBroken } from "./relay.ts";
+import { checkRules, RELAYS_AT_ONCE } from "./rules.ts";
 import { createTokenSeal } from "./token.ts";
 
-export interface UploadHandlerOptions {
-  /**
-   * The app's own client, with region, credentials and, for other engines than Amazon's, endpoint. Its credentials need
-   * `s3:PutObject`, `s3:GetObject`, `s3:AbortMultipartUpload` and `s3:ListMultipartUploadParts` on the objects, and
-   * `s3:ListBucket` (without it S3 says 403 for an object that is not there) and `s3:ListBucketMultipartUploads` on the bucket;
-   * with SSE-KMS also `kms:GenerateDataKey` and `kms:Decrypt` on the bucket's key. Give its request handler a `requestTimeout`
-   * and `throwOnRequestTimeout: true`: by itself the SDK waits for ever, and with the first alone it only warns. Proxies and
-   * certificates belong into an `https.Agent` of yours; for large bodies the SDK makes another one if it was given the agent's
-   * options only.
-   */
-  readonly client: S3Client;
-  readonly bucket: string;
-  /**
-   * Signs the tokens: at least 32 random bytes, the same on all servers. Several for a change of secret: the first signs,
-   * all verify.
-   */
-  readonly secret: string | readonly string[];
-  readonly authorize: Authorize;
-  /** What the app takes. @default all that `authorize` and the storage take */
-  readonly rules?: UploadRules;
-  /** What the S3 engine takes. @default Amazon S3's */
-  readonly limits?: Partial<StorageLimits>;
-  /**
-   * How long a signed URL may be used, in seconds, 1 to 604,800.
-   * @default 3600
-   */
-  readonly signedUrlSeconds?: number;
-  /**
-   * How long an upload may take, pauses included, in seconds, 1 to 31,622,400. The bucket's lifecycle rule must leave unfinished uploads
-   * alone for as long.
-   * @default 604800 (7 days)
-   */
-  readonly tokenSeconds?: number;
-  /**
-   * How long a relayed run may stand still, in whole seconds, before the end that holds it up is given up: a client that
-   * sends nothing, or a part of which S3 takes nothing. 1 to 3,600.
-   * @default 60
-   */
-  readonly relayIdleSeconds?: number;
-  /** URL by which browsers reach S3, if the server does so by another (a container's name, a private endpoint). */
-  readonly publicEndpoint?: string;
-  /** Told of everything that was refused or failed, with its cause. Neither argument has tokens or signed URLs in it. */
-  readonly onError?: (error: Error, context: UploadErrorContext) => void;
-}
-
-export interface UploadErrorContext {
-  /** Null for a request that is none of ours. */
-  readonly operation: Operation | null;
-  /** Null where it was not known yet. Until `authorize` has named it, it is the client's own words, line ends and all. */
-  readonly key: string | null;
-  readonly owner: string | null;
-  /** HTTP status of the answer; null for a warning, after which the request went on. */
-  readonly status: number | null;
-}
+// What the API takes (`http-api.ts`).
+const MAX_TOKEN_LENGTH = 8_192;
 
 /** Never rejects. The request's body is consumed, or canceled. */
 export type UploadHandler = (request: Request) => Promise<Response>;
 
-const DEFAULTS = { signedUrlSeconds: 3_600, tokenSeconds: 7 * 24 * 3_600, relayIdleSeconds: 60 } as const;
-// Signature Version 4 allows no more.
-const MAX_SIGNED_URL_SECONDS = 7 * 24 * 3_600;
-const MAX_TOKEN_SECONDS = 366 * 24 * 3_600;
-const MAX_RELAY_IDLE_SECONDS = 3_600;
-
 /**
- * The app server's part in uploads: `POST {anything}/begin`, `/sign`, `/parts`, `/complete` and `/abort`, JSON in and out
- * (`src/core/http-api.ts`). The bytes go from the browser to S3. It keeps no state, so any number of servers may share the work.
+ * The app server's part in uploads: `POST {anything}/begin`, `/sign`, `/parts`, `/complete` and `/abort`,
+ * JSON in and out (`src/core/http-api.ts`). The bytes go from the browser to S3. It keeps no state, so any
+ * number of servers may share the work.
  *
- * Where the browser itself is to carry an upload on, with all tabs closed, the bytes come here: `PUT {anything}/relay`,
- * hundreds of megabytes in one request, which are passed on to S3 as they come. Whatever stands in front of the handler
- * must let them: no body parser, no limit on the body's size or the request's duration (`http.Server` has one of
- * 5 minutes: set its `requestTimeout` to 0). `relayIdleSeconds` is what ends a request that stands still.
+ * Where the browser itself is to carry an upload on, with all tabs closed, the bytes come here:
+ * `PUT {anything}/relay`, hundreds of megabytes in one request, which are passed on to S3 as they come.
+ * Whatever stands in front of the handler must let them: no body parser, no limit on the body's size or the
+ * request's duration (`http.Server` has one of 5 minutes: give it the `relayServerOptions`).
+ * `relayIdleSeconds` is what ends a request that stands still.
  *
  * @throws {TypeError} if an option makes no sense
  */
 export function createUploadHandler(options: UploadHandlerOptions): UploadHandler {
-  const { client, bucket, authorize, publicEndpoint, onError } = options;
-  const { signedUrlSeconds = DEFAULTS.signedUrlSeconds, tokenSeconds = DEFAULTS.tokenSeconds } = options;
-  requireSeconds("signedUrlSeconds", signedUrlSeconds, MAX_SIGNED_URL_SECONDS);
-  requireSeconds("tokenSeconds", tokenSeconds, MAX_TOKEN_SECONDS);
-  if (bucket === "") throw new TypeError("bucket is empty");
-  if (publicEndpoint !== undefined && !(URL.canParse(publicEndpoint) && /^https?:/i.test(publicEndpoint)))
-    throw new TypeError("publicEndpoint is not an http or https URL");
-  const { relayIdleSeconds = DEFAULTS.relayIdleSeconds } = options;
-  requireSeconds("relayIdleSeconds", relayIdleSeconds, MAX_RELAY_IDLE_SECONDS);
-  const { rules = {} } = options;
-  requireRules(rules);
+  const settings = settingsOf(options);
+  const { client, signingClient, bucket, authorize, publicEndpoint, audience, origins } = settings;
+  const { rules, limits, tokenSeconds, signedUrlSeconds, storageTimeoutSeconds } = settings;
+  const basePath = settings.basePath?.replace(/\/$/, "");
   const countBegin =
     rules.beginsPerMinute === undefined ? undefined : createBeginCounter(rules.beginsPerMinute);
-  const limits: StorageLimits = { ...S3_LIMITS, ...options.limits };
-  const tokens = createTokenSeal(options.secret);
-  const signer = createSigner({ client, bucket, signedUrlSeconds, publicEndpoint });
-  const s3 = createS3Uploads({ client, bucket }, signer);
-  const relay = createRelay({ client, bucket, idleSeconds: relayIdleSeconds });
+  const tokens = createTokenSeal(settings.secret);
+  const bodies = createBodyReader({ checkToken: openToken });
+  const signer = createSigner({ client, signingClient, bucket, signedUrlSeconds, publicEndpoint });
+  const s3For = ({ signal }: Request) =>
+    createS3Uploads(
+      { client: boundedClient(client, { timeoutSeconds: storageTimeoutSeconds, signal }), bucket },
+      signer,
+    );
+  const relay = createRelay({
+    client,
+    bucket,
+    idleSeconds: settings.relayIdleSeconds,
+    bytesPerSecond: settings.relayBytesPerSecond,
+    mostPerOwner: rules.relaysAtOnce ?? RELAYS_AT_ONCE,
+  });
 
   return async (request) => {
     const trail: Trail = { operation: null, key: null, owner: null };
+    const { response, code } = await respond(request, trail);
+    record(request, trail, response.status, code);
+    return response;
+  };
+
+  async function respond(request: Request, trail: Trail): Promise<Answered> {
     try {
-      trail.operation = operationOf(request);
-      return answer(await perform(trail.operation, request, trail));
+      trail.operation = operationOf(request, basePath);
+      if (origins !== undefined) requireOrigin(request, origins);
+      return { response: answer(await perform(trail.operation, request, trail)), code: null };
     } catch (error) {
       if (error instanceof RequestRefused) {
         report(error, { ...trail, status: error.status });
-        return answerRefused(error);
+        return { response: answerRefused(error), code: "REQUEST_INVALID" };
       }
-      if (error instanceof RunBroken) {
-        const response = answerBrokenRun(error);
-        report(error.fault, { ...trail, status: response.status });
-        return response;
-      }
-      const fault = toStorageFault(error);
-      const response = answerFault(fault);
+      const fault = error instanceof RangeBroken ? error.fault : toStorageFault(error);
+      const response = error instanceof RangeBroken ? answerBrokenRange(error) : answerFault(fault);
       report(fault, { ...trail, status: response.status });
-      return response;
+      return { response, code: fault.code };
     }
-  };
+  }
 
   async function perform(operation: Operation, request: Request, trail: Trail): Promise<object> {
     const claimsOf = (token: string, next: Exclude<Operation, "begin">) => check(token, next, request, trail);
+    const s3 = s3For(request);
     switch (operation) {
       case "begin":
-        return begin(await readBody(request, beginRequest), request, trail);
+        return begin(await bodies.read(request, beginRequest), request, trail);
       case "sign": {
-        const { token, parts } = await readBody(request, signRequest);
+        const { token, parts } = await bodies.read(request, signRequest);
         return { parts: await s3.sign(await claimsOf(token, operation), parts) };
       }
       case "parts": {
-        const { token, after } = await readBody(request, partsRequest);
+        const { token, after } = await bodies.read(request, partsRequest);
         return s3.parts(await claimsOf(token, operation), after);
       }
       case "complete": {
-        const { token, parts } = await readBody(request, completeRequest);
-        return s3.complete(await claimsOf(token, operation), parts);
+        const { token, parts } = await bodies.read(request, completeRequest, true);
+        const claims = await claimsOf(token, operation);
+        const verified = await s3.completeVerified(claims, parts);
+        await callHook("onComplete", () => settings.onComplete?.(completedUpload(claims, verified), request));
+        const { key, size, etag, location } = verified;
+        return { key, size, etag, location } satisfies StoredObject;
       }
       case "abort": {
-        const { token } = await readBody(request, abortRequest);
-        await s3.abort(await claimsOf(token, operation));
+        const { token } = await bodies.read(request, abortRequest);
+        const claims = await claimsOf(token, operation);
+        await s3.abort(claims);
+        // An upload that is complete can't be dropped any more.
+        if (settings.onAbort !== undefined && !(await s3.isStored(claims)))
+          await callHook("onAbort", () => settings.onAbort?.(hookedUpload(claims), request));
         return {};
       }
       case "relay": {
         const head = readRelayHead(request);
         const claims = await claimsOf(head.token, operation);
-        const onPassedOver = (fault: StorageFault) => report(fault, { ...trail, status: null });
-        return { parts: await relay.store(claims, head, request, onPassedOver) };
+        const parts = await relay.store(claims, head, {
+          request,
+          // The user may have signed out since, or the token may have expired.
+          mayGoOn: async () => void (await claimsOf(head.token, operation)),
+          onPassedOver: (fault) => report(fault, { ...trail, status: null }),
+        });
+        return { parts };
       }
       default:
         return operation satisfies never;
@@ -176,16 +146,25 @@ export function createUploadHandler(options: UploadHandlerOptions): UploadHandle
   }
 
   async function begin(intent: BeginIntent, request: Request, trail: Trail): Promise<BeginAnswer> {
-    const { uploadId, size, name, method, partSize, checksum, triedForMs } = intent;
+    const { uploadId, size, name, method, partSize, checksum, triedForMs, metadata = {} } = intent;
     trail.key = intent.key;
+    // `authorize` may put something in front of a key that begins with "/".
+    checkObjectKey(intent.key.replace(/^\/+/, ""), limits);
     const type = toMediaType(intent.type);
     if (type === null) throw new RequestRefused(400, "type should be a MIME type");
-    const { key, owner = null } = await permit(authorize, request, {
+    if (!v.is(objectMetadata, metadata))
+      throw new RequestRefused(400, "metadata should be names and values of ASCII, 2,048 bytes in all");
+    const {
+      key,
+      owner = null,
+      object: wanted,
+    } = await permit(authorize, request, {
       operation: "begin",
       key: intent.key,
       size,
       type,
       name,
+      ...(intent.metadata !== undefined && { metadata }),
     });
     trail.key = key;
     trail.owner = owner;
@@ -194,19 +173,76 @@ export function createUploadHandler(options: UploadHandlerOptions): UploadHandle
     checkCut(intent, limits);
     countBegin?.(owner, performance.now());
 
-    const expiresAt = Date.now() + tokenSeconds * 1_000;
-    const claims = { bucket, key, uploadId, size, checksum, owner, expiresAt };
-    if (method === "single") return { key, token: await tokens.seal({ ...claims, method, type }) };
-
-    const onLeftOpen = (error: StorageFault) => report(error, { ...trail, status: null });
-    const s3UploadId = await s3.open({ key, uploadId, type, checksum, triedForMs }, onLeftOpen);
-    const opened = { ...claims, method, partSize, s3UploadId };
-    // Nobody will ever know of this upload: the client has gone, and its next try opens another one.
-    if (request.signal.aborted) {
-      await s3.abort(opened);
-      throw new StorageFault("network", "NETWORK", { detail: "the client has gone" });
+    const object = objectFor(type, { metadata, ...settings.object, ...wanted });
+    const issuedAt = Date.now();
+    const expiresAt = issuedAt + tokenSeconds * 1_000;
+    const claims = {
+      bucket,
+      key,
+      uploadId,
+      size,
+      type,
+      checksum,
+      object,
+      owner,
+      expiresAt,
+      issuedAt,
+      audience,
+      id: crypto.randomUUID(),
+    };
+    if (method === "single") {
+      const token = await sealed({ ...claims, method });
+      await callHook("onBegin", () => settings.onBegin?.(hookedUpload({ ...claims, method }), request));
+      return { key, token };
     }
-    return { key, token: await tokens.seal(opened) };
+
+    const s3 = s3For(request);
+    const onLeftOpen = (error: StorageFault) => report(error, { ...trail, status: null });
+    const s3UploadId = await s3.open({ key, uploadId, type, checksum, object, triedForMs }, onLeftOpen);
+    const opened = { ...claims, method, partSize, s3UploadId };
+    try {
+      const token = await sealed(opened);
+      if (request.signal.aborted) throw clientGone();
+      await callHook("onBegin", () => settings.onBegin?.(hookedUpload(opened), request));
+      return { key, token };
+    } catch (error) {
+      // The client will never learn of this upload, and its next try opens another one.
+      await s3.abort(opened).catch((fault) => onLeftOpen(toStorageFault(fault)));
+      throw error;
+    }
+  }
+
+  /** @throws {RequestRefused} 400, if the token were too long to be sent back */
+  async function sealed(claims: UploadClaims): Promise<string> {
+    const token = await tokens.seal(claims);
+    if (token.length > MAX_TOKEN_LENGTH)
+      throw new RequestRefused(400, "key, type, metadata and headers of the object are too long together");
+    return token;
+  }
+
+  /**
+   * Files in which browsers would run script are for downloading, unless the app has said that it wants to
+   * show them.
+   */
+  function objectFor(type: string, wanted: ObjectSettings): ObjectSettings {
+    const isNamed = rules.types?.some((pattern) => matchesMediaType(type, pattern)) ?? false;
+    if (!isActiveType(type) || isNamed) return wanted;
+    return { contentDisposition: "attachment", ...wanted };
+  }
+
+  /**
+   * The token's claims, whose end is no later than this server's own setting allows.
+   *
+   * @throws {StorageFault} permanent: `TOKEN_INVALID`, `TOKEN_EXPIRED`
+   */
+  async function openToken(token: string): Promise<UploadClaims> {
+    const now = Date.now();
+    const claims = await tokens.open(token, now);
+    if (claims.bucket !== bucket || (claims.audience ?? "") !== audience)
+      throw new StorageFault("permanent", "TOKEN_INVALID");
+    const expiresAt = Math.min(claims.expiresAt, (claims.issuedAt ?? 0) + tokenSeconds * 1_000);
+    if (now >= expiresAt) throw new StorageFault("permanent", "TOKEN_EXPIRED");
+    return { ...claims, expiresAt };
   }
 
   async function check(
@@ -215,25 +251,40 @@ export function createUploadHandler(options: UploadHandlerOptions): UploadHandle
     request: Request,
     trail: Trail,
   ): Promise<UploadClaims> {
-    const claims = await tokens.open(token, Date.now());
+    const claims = await openToken(token);
     const { key, size, owner } = claims;
     trail.key = key;
     trail.owner = owner;
-    if (claims.bucket !== bucket) throw new StorageFault("permanent", "TOKEN_INVALID");
     await permit(authorize, request, { operation, key, size, ...(owner !== null && { owner }) });
     return claims;
   }
 
+  function record(request: Request, trail: Trail, status: number, code: UploadErrorCode | null): void {
+    const outcome = code === null ? "done" : status >= 500 ? "failed" : "refused";
+    try {
+      const recorded = settings.audit?.({ at: new Date(), ...trail, outcome, status, code }, request);
+      if (recorded instanceof Promise) recorded.catch(() => {});
+    } catch {
+      // As with `onError`.
+    }
+  }
+
   function report(error: Error, context: UploadErrorContext): void {
     try {
-      onError?.(error, context);
+      settings.onError?.(error, context);
     } catch {
       // The app's logging has failed; the client's answer doesn't depend on it.
     }
   }
 }
 
-/** What is known of a request so far, for `onError`. */
+interface Answered {
+  readonly response: Response;
+  /** Why it was not done; null if it was. */
+  readonly code: UploadErrorCode | null;
+}
+
+/** The request as far as it is known by now, for `onError` and `audit`. */
 interface Trail {
   operation: Operation | null;
   key: string | null;
@@ -254,9 +305,4 @@ function checkCut({ method, size, partSize }: BeginIntent, limits: StorageLimits
     );
   if (partSize !== size)
     throw new UploadError("PART_SIZE_INVALID", `${partSize} bytes in one PUT of ${size}`);
-}
-
-function requireSeconds(name: string, value: number, max: number): void {
-  if (!Number.isSafeInteger(value) || value < 1 || value > max)
-    throw new TypeError(`${name} is ${value}: give whole seconds from 1 to ${max}`);
 }

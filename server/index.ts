@@ -1,9 +1,12 @@
+export type { ObjectAcl, ObjectSettings } from "../s3/object-settings.ts";
 export type { StorageLimits } from "../src/core/limits.ts";
 export { S3_LIMITS } from "../src/core/limits.ts";
 export type { Authorize, UploadIntent, UploadPermit } from "./authorize.ts";
 export type { CleanUpOptions, CleanUpSummary, CleanUpUpload } from "./clean-up.ts";
 export { cleanUp } from "./clean-up.ts";
-export type { UploadErrorContext, UploadHandler, UploadHandlerOptions } from "./handler.ts";
+export type { UploadHandler } from "./handler.ts";
 export { createUploadHandler } from "./handler.ts";
+export type { UploadErrorContext, UploadHandlerOptions } from "./handler-options.ts";
+export type { AuditEntry, CompletedUpload, HookedUpload, UploadHooks } from "./hooks.ts";
 export type { UploadRules } from "./rules.ts";
 export type { TimeSpan } from "./time-span.ts";

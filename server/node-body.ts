@@ -1,9 +1,14 @@
 import type { IncomingMessage } from "node:http";
 
 export interface NodeBody {
-  /** A stream, or the bytes that a body parser left; null if the body was consumed and is not there any more. */
+  /**
+   * A stream, or the bytes that a body parser left; null if the body was consumed and is not there any more.
+   */
   readonly stream: ReadableStream<Uint8Array> | Uint8Array | null;
-  /** Lets what was not read run off, so that the connection can be used again. To be called when the answer is out. */
+  /**
+   * Lets what was not read run off, so that the connection can be used again. To be called when the answer is
+   * out.
+   */
   discard(): void;
 }
 
@@ -18,7 +23,10 @@ function parsedBody(body: unknown): Uint8Array | null {
   return new TextEncoder().encode(typeof body === "string" ? body : JSON.stringify(body));
 }
 
-/** By hand, since `Readable.toWeb` destroys the socket when the stream is canceled, before the answer is out. */
+/**
+ * The body as a stream. `Readable.toWeb` would destroy the socket when the stream is canceled, before the
+ * answer is out.
+ */
 function streamedBody(req: IncomingMessage): NodeBody {
   let listening = true;
   const listeners: (() => void)[] = [];

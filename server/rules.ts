@@ -2,8 +2,9 @@ import { isMediaTypePattern, matchesMediaType } from "../s3/media-type.ts";
 import { StorageFault } from "../src/core/storage.ts";
 
 /**
- * What the app takes, whoever sends it. Checked at `begin`, when `authorize` has allowed it and before S3 is asked; what
- * was begun is held to its size and type by the signatures. Rules that depend on the user are for `authorize`.
+ * Limits on what the app accepts, whoever sends it. They are checked at `begin`, after `authorize` and before
+ * S3 is asked; the signatures then hold the upload to its size and type. Rules that depend on the user are
+ * for `authorize`.
  */
 export interface UploadRules {
   /**
@@ -12,27 +13,38 @@ export interface UploadRules {
    */
   readonly maxBytes?: number;
   /**
-   * MIME types: `application/pdf`, or `image/*` for all of a kind; parameters and case don't count. A file of no known
-   * type is `application/octet-stream`. Any other is refused with 415, `FILE_TYPE_REFUSED`. It is the type that the client
-   * says, and that the object will be served as; nobody has looked at the bytes.
+   * MIME types: `application/pdf`, or `image/*` for all of a kind; parameters and case don't count. Types in
+   * which browsers run script, such as `image/svg+xml` and `text/html`, match only their own name. A file of
+   * no known type is `application/octet-stream`. Any other is refused with 415, `FILE_TYPE_REFUSED`. It is
+   * the type that the client says, and that the object will be served as; nobody has looked at the bytes.
    * @default any
    */
   readonly types?: readonly string[];
   /**
-   * What the whole of the object's key must match, the one that `authorize` gave: `/photos\/.+\.jpe?g/`. Any other is
-   * refused with 403, `FORBIDDEN`.
+   * What the whole of the object's key must match, the one that `authorize` gave: `/photos\/.+\.jpe?g/`. Any
+   * other is refused with 403, `FORBIDDEN`.
    * @default any that `authorize` allows
    */
   readonly keys?: RegExp;
   /**
-   * Uploads that one owner may begin in a minute; all that have no owner share one count. Those above it are told 429,
-   * `RATE_LIMITED`, with `Retry-After`, and wait their turn. Counted in this process's memory: with several servers the
-   * sum of them is what an owner may begin. For a limit across servers, or on what is open at once, count in `authorize`
-   * and return a 429.
+   * Uploads that one owner may begin in a minute; all that have no owner share one count. Those above it are
+   * told 429, `RATE_LIMITED`, with `Retry-After`, and wait their turn. Counted in this process's memory: with
+   * several servers the sum of them is what an owner may begin. For a limit across servers, or on what is
+   * open at once, count in `authorize` and return a 429.
    * @default no limit
    */
   readonly beginsPerMinute?: number;
+  /**
+   * Relayed requests that one owner may have under way at once, counted in this process's memory; uploads
+   * without an owner are not counted. A browser has up to six. Those above are told 429, `RATE_LIMITED`, and
+   * the worker sends their bytes straight to S3 when it runs again.
+   * @default 16
+   */
+  readonly relaysAtOnce?: number;
 }
+
+/** The default of `UploadRules.relaysAtOnce`. */
+export const RELAYS_AT_ONCE = 16;
 
 interface Candidate {
   readonly key: string;
@@ -43,17 +55,18 @@ interface Candidate {
 }
 
 /** @throws {TypeError} if a rule makes no sense */
-export function requireRules({ maxBytes, types, keys, beginsPerMinute }: UploadRules): void {
+export function requireRules({ maxBytes, types, keys, beginsPerMinute, relaysAtOnce }: UploadRules): void {
   if (maxBytes !== undefined && !(Number.isSafeInteger(maxBytes) && maxBytes >= 0))
-    throw new TypeError(`maxBytes is ${maxBytes}: give whole bytes`);
+    throw new TypeError(`maxBytes is ${maxBytes}: expected whole bytes`);
   for (const pattern of types ?? [])
     if (!isMediaTypePattern(pattern))
       throw new TypeError(
-        `types has ${JSON.stringify(pattern)}: give such as "application/pdf" or "image/*"`,
+        `types has ${JSON.stringify(pattern)}: expected such as "application/pdf" or "image/*"`,
       );
   if (keys !== undefined && !(keys instanceof RegExp)) throw new TypeError("keys is not a RegExp");
-  if (beginsPerMinute !== undefined && !(Number.isSafeInteger(beginsPerMinute) && beginsPerMinute >= 1))
-    throw new TypeError(`beginsPerMinute is ${beginsPerMinute}: give a whole number from 1`);
+  for (const [name, count] of Object.entries({ beginsPerMinute, relaysAtOnce }))
+    if (count !== undefined && !(Number.isSafeInteger(count) && count >= 1))
+      throw new TypeError(`${name} is ${count}: expected a whole number from 1`);
 }
 
 /** @throws {StorageFault} permanent: `FILE_TOO_LARGE`, `FILE_TYPE_REFUSED`, `FORBIDDEN` */

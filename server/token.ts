@@ -4,12 +4,17 @@ import { StorageFault } from "../src/core/storage.ts";
 
 const VERSION = "v1";
 const MIN_SECRET_BYTES = 32;
-// Sets the key of these tokens apart from any other use the app makes of the same secret.
+// 32 random hexadecimal digits have 14 different ones, and fewer than 8 in none of a hundred million cases.
+const MIN_DISTINCT_BYTES = 8;
+// This text sets the key of these tokens apart from any other use that the app makes of the same secret.
 const PURPOSE = "backhaul upload token v1";
 
 /** Turns claims into tokens and back. */
 export interface TokenSeal {
-  /** `v1.<base64url of the JSON claims>.<base64url of their HMAC-SHA-256>`. Signed, not encrypted: its holder can read it. */
+  /**
+   * `v1.<base64url of the JSON claims>.<base64url of their HMAC-SHA-256>`. Signed, not encrypted: its holder
+   * can read it.
+   */
   seal(claims: UploadClaims): Promise<string>;
   /**
    * @param now milliseconds since the epoch
@@ -19,19 +24,14 @@ export interface TokenSeal {
 }
 
 /**
- * @param secrets one or more, each of at least 32 bytes. The first signs, all verify: to change the secret, put the new
- *   one in front and drop the old one when its last token has expired.
- * @throws {TypeError} if there is none, or one is too short
+ * @param secrets one or more, each of at least 32 bytes. The first signs, all verify: to change the secret,
+ *   put the new one in front and drop the old one when its last token has expired.
+ * @throws {TypeError} if there is none, or one is too short or not random
  */
 export function createTokenSeal(secrets: string | readonly string[]): TokenSeal {
-  const list = typeof secrets === "string" ? [secrets] : secrets;
-  if (list.length === 0) throw new TypeError("secret is empty: give at least one");
-  const encoded = list.map((secret) => new TextEncoder().encode(secret));
-  for (const bytes of encoded)
-    if (bytes.length < MIN_SECRET_BYTES)
-      throw new TypeError(
-        `secret has ${bytes.length} bytes, at least ${MIN_SECRET_BYTES} random ones are needed`,
-      );
+  const list = Array.isArray(secrets) ? secrets : [secrets];
+  if (list.length === 0) throw new TypeError("secret is empty: expected at least one");
+  const encoded = list.map(encodedSecret);
 
   let derived: Promise<SigningKey[]> | undefined;
   const keys = () => {
@@ -62,6 +62,22 @@ export function createTokenSeal(secrets: string | readonly string[]): TokenSeal 
   };
 }
 
+/** @throws {TypeError} that names what is wrong, and nothing of the secret */
+function encodedSecret(secret: unknown): Uint8Array<ArrayBuffer> {
+  if (typeof secret !== "string")
+    throw new TypeError(`secret is ${secret === null ? "null" : typeof secret}: expected a string`);
+  const bytes = new TextEncoder().encode(secret);
+  if (bytes.length < MIN_SECRET_BYTES)
+    throw new TypeError(
+      `secret has ${bytes.length} bytes, at least ${MIN_SECRET_BYTES} random ones are needed`,
+    );
+  if (new Set(bytes).size < MIN_DISTINCT_BYTES)
+    throw new TypeError(
+      "secret is not random: it has hardly any different characters. Make one with `openssl rand -base64 32`",
+    );
+  return bytes;
+}
+
 type SigningKey = Awaited<ReturnType<typeof crypto.subtle.importKey>>;
 
 async function deriveKey(secret: Uint8Array<ArrayBuffer>): Promise<SigningKey> {
@@ -89,7 +105,8 @@ async function isSignedByOne(
 function parseClaims(payload: string): UploadClaims {
   const bytes = fromBase64Url(payload);
   if (bytes === null) throw invalid();
-  // It is signed, so it is JSON; but an older or newer version of this server may have meant other claims by it.
+  // The payload is signed, so it is JSON; but an older or newer version of this server may have put other
+  // claims into it.
   const parsed = v.safeParse(claimsSchema, JSON.parse(new TextDecoder().decode(bytes)));
   if (!parsed.success) throw invalid();
   return parsed.output;
@@ -104,7 +121,10 @@ function toBase64Url(bytes: Uint8Array): string {
   return btoa(binary).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 }
 
-/** Null unless it is exactly what `toBase64Url` writes: `atob` overlooks white space, padding and stray last bits. */
+/**
+ * The bytes; null unless the text is exactly what `toBase64Url` writes: `atob` overlooks white space, padding
+ * and stray last bits.
+ */
 function fromBase64Url(text: string): Uint8Array<ArrayBuffer> | null {
   if (!/^[\w-]+$/.test(text) || text.length % 4 === 1) return null;
   const binary = atob(text.replaceAll("-", "+").replaceAll("_", "/"));

@@ -67,8 +67,9 @@ export async function startStore(options: StoreOptions): Promise<Store> {
     void done.finally(() => running.delete(done));
   };
   const listening = await listenOnLoopback(
-    // No limit on a whole request, since a slow part may take hours; idle connections outlive any browser's.
-    () => createServer({ requestTimeout: 0, keepAliveTimeout: 75_000 }, onHttp),
+    // No limit on a whole request, since a slow part may take hours, but one on its head; idle connections outlive any
+    // browser's.
+    () => createServer({ requestTimeout: 0, headersTimeout: 60_000, keepAliveTimeout: 75_000 }, onHttp),
     options.port,
     options.host,
   );

@@ -39,6 +39,7 @@ export const beginRequest = v.object({
   size: count,
   type: text(255),
   name: text(1_024),
+  metadata: v.optional(v.record(text(128), text(2_048))),
   method: v.picklist(["single", "multipart"]),
   partSize: count,
   checksum: v.optional(v.picklist(CHECKSUM_KINDS), "md5"),

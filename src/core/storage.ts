@@ -37,6 +37,8 @@ export interface BeginIntent {
   readonly type: string;
   /** File name, for the server's authorization only. */
   readonly name: string;
+  /** Metadata that the app wants the object to have; the server has the last word. */
+  readonly metadata?: Readonly<Record<string, string>> | undefined;
   /** "single": one PUT of the whole file. */
   readonly method: UploadMethod;
   /** Bytes in each part but the last. For "single": the file's size. */

@@ -78,7 +78,9 @@ function describeCleanUp(name: string, start: () => Promise<S3Engine>) {
       engine = await start();
       const { endpoint, region, accessKeyId, secretAccessKey } = engine;
       s3 = new S3Client({
-        ...{ endpoint, region, forcePathStyle: true },
+        endpoint,
+        region,
+        forcePathStyle: true,
         credentials: { accessKeyId, secretAccessKey },
       });
       env = { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey };

@@ -24,6 +24,11 @@ export function isCephInstalled(): boolean {
   return COMMANDS.every(isInPath);
 }
 
+export interface CephEngine extends S3Engine {
+  /** Credentials of a new user who may do what bucket policies allow to `arn:aws:iam:::user/{name}`. */
+  addUser(name: string): Promise<Pick<S3Engine, "accessKeyId" | "secretAccessKey">>;
+}
+
 /**
  * A Ceph RADOS Gateway of its own on free ports, its data in memory. STS AssumeRole knows `arn:aws:iam:::role/uploader`;
  * with STS off the gateway says what is wrong with a signature instead of AccessDenied to all. The least bytes of a part
@@ -35,7 +40,7 @@ export async function startCeph({
 }: {
   sts?: boolean;
   minPartBytes?: number;
-} = {}): Promise<S3Engine> {
+} = {}): Promise<CephEngine> {
   const missing = COMMANDS.filter((command) => !isInPath(command));
   if (missing.length > 0) {
     throw new Error(
@@ -72,5 +77,18 @@ export async function startCeph({
     await stop();
     throw new Error(`Ceph did not start. ${details}`, { cause: error });
   }
-  return { endpoint: `http://127.0.0.1:${port}`, ...credentials, region: "us-east-1", stop };
+  return {
+    endpoint: `http://127.0.0.1:${port}`,
+    ...credentials,
+    region: "us-east-1",
+    stop,
+    async addUser(name) {
+      const keys = { accessKeyId: `${name}-key`, secretAccessKey: `${name}-secret-0123456789` };
+      const conf = ["--conf", join(dir, "ceph.conf"), "--no-mon-config"];
+      const user = ["--uid", name, "--display-name", name];
+      const pair = ["--access-key", keys.accessKeyId, "--secret-key", keys.secretAccessKey];
+      await promisify(execFile)("radosgw-admin", [...conf, "user", "create", ...user, ...pair]);
+      return keys;
+    },
+  };
 }

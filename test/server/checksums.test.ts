@@ -209,7 +209,9 @@ async function relayParts(token: string, count: number, body: Uint8Array): Promi
 test.each(SIGNED_KINDS)("a relayed run may come in small pieces: %s", async (kind) => {
   // As S3 does, the embedded store refuses a body with a trailer whose chunks are as small as these.
   const handler = createUploadHandler({
-    ...{ client: engine.client, bucket: engine.bucket, secret: SECRET },
+    client: engine.client,
+    bucket: engine.bucket,
+    secret: SECRET,
     authorize: (_request, { key }) => ({ key }),
   });
   const token = await beginParts(kind);

@@ -39,7 +39,9 @@ async function open(...keys: string[]): Promise<string[]> {
 const clean = (prefix: string, olderThan: TimeSpan = "0s") =>
   cleanUp({
     client: engine.clientAt(proxy.url, 1),
-    ...{ bucket: engine.bucket, olderThan, prefix },
+    bucket: engine.bucket,
+    olderThan,
+    prefix,
     onUpload: (upload) => seen.push(upload),
   });
 

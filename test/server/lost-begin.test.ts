@@ -1,4 +1,4 @@
-import { AbortMultipartUploadCommand } from "@aws-sdk/client-s3";
+import { AbortMultipartUploadCommand, CreateMultipartUploadCommand } from "@aws-sdk/client-s3";
 import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
 import { type S3Engine, startS3 } from "./s3-engine.ts";
 import { type S3Proxy, startProxy } from "./s3-proxy.ts";
@@ -111,14 +111,34 @@ test("an answer that is lost between S3 and the server leaves one upload open", 
   await server.put(token, [[1, new Uint8Array(10)]]);
 });
 
-test("more open uploads of one key than a page holds", async () => {
+test("a key with very many open uploads costs S3 a bounded number of requests", async () => {
   const key = "many";
+  const { client, bucket } = engine;
   for (let at = 0; at < 1_005; at += 67)
-    await Promise.all(Array.from({ length: 67 }, () => server.begin({ key, size: 10, partSize: 10 })));
-  await server.begin({ key, size: 10, partSize: 10, triedForMs: 120_000 });
-  expect(proxy.requests.some((request) => request.includes("key-marker"))).toBe(true);
-  expect(await engine.openUploads(key)).toHaveLength(1);
+    await Promise.all(
+      Array.from({ length: 67 }, () =>
+        client.send(new CreateMultipartUploadCommand({ Bucket: bucket, Key: key })),
+      ),
+    );
+  await server.begin({ key, size: 10, partSize: 10, triedForMs: Number.MAX_SAFE_INTEGER });
+  const asked = (pattern: RegExp) => proxy.requests.filter((request) => pattern.test(request)).length;
+  expect(asked(/key-marker/)).toBe(1);
+  expect(asked(/^DELETE /)).toBe(8);
+  // Two pages, eight looks, eight aborts, and the upload itself.
+  expect(proxy.requests).toHaveLength(19);
+  expect(server.errors).toMatchObject([{ error: { kind: "transient" }, context: { key, status: null } }]);
 }, 120_000);
+
+test("a lost try is found among others of its key that have parts", async () => {
+  const key = "among others";
+  for (let index = 0; index < 3; index++) {
+    const busy = await server.begin({ key, size: 10, partSize: 10 });
+    await server.put(busy, [[1, new Uint8Array(10)]]);
+  }
+  await server.begin({ key, size: 10, partSize: 10 });
+  await server.begin({ key, size: 10, partSize: 10, triedForMs: 2_000 });
+  expect(await engine.openUploads(key)).toHaveLength(4);
+});
 
 test("without the permission to list, a retried begin still begins, and the operator hears of it", async () => {
   const key = "no-list";

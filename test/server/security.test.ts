@@ -7,7 +7,7 @@ import * as v from "valibot";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { MultipartClaims } from "../../s3/claims.ts";
 import type { UploadPermit } from "../../server/index.ts";
-import { readBody } from "../../server/read-request.ts";
+import { createBodyReader } from "../../server/read-body.ts";
 import { createTokenSeal } from "../../server/token.ts";
 import { abortRequest, beginAnswer, OPERATIONS, signAnswer } from "../../src/core/http-api.ts";
 import { RELAY_TOKEN_HEADER } from "../../src/core/relay-url.ts";
@@ -105,7 +105,9 @@ interface Relayed {
 async function relay(withToken: string, relayed: Relayed = {}): Promise<Response> {
   const { upload = claims.uploadId, query = "first=1&count=1", headers, body = "12345" } = relayed;
   const { request, answer } = startPut(`${server.url}/relay?upload=${upload}&${query}&fetch=f`, {
-    ...{ [RELAY_TOKEN_HEADER]: withToken, [USER]: "alice", "content-length": body.length },
+    [RELAY_TOKEN_HEADER]: withToken,
+    [USER]: "alice",
+    "content-length": body.length,
     ...headers,
   });
   request.end(body);
@@ -179,7 +181,7 @@ describe("tokens", () => {
     await expectRefused(relay(sealed), 403);
   });
 
-  test.each([null, 5, true, {}, ["v1.a.b"], "", "x".repeat(100_000)].map((value) => [value]))(
+  test.each([null, 5, true, {}, ["v1.a.b"], "", "x".repeat(10_000)].map((value) => [value]))(
     "%j is none",
     async (value) => {
       for (const [operation, body] of later(value)) await expectRefused(askJson(operation, body), 400);
@@ -416,7 +418,9 @@ describe("bodies", () => {
     for (const operation of ["begin", "sign", "parts", "complete", "abort"])
       await expectRefused(ask(operation, body), 413);
     const streamed = fetch(`${server.url}/abort`, {
-      ...{ method: "POST", headers: as("alice"), duplex: "half" as const },
+      method: "POST",
+      headers: as("alice"),
+      duplex: "half" as const,
       body: new Blob([body]).stream(),
     });
     await expectRefused(streamed, 413);
@@ -448,18 +452,66 @@ describe("bodies", () => {
 
   test("one that does not come is given up", async () => {
     const request = new Request("http://x/abort", {
-      ...{ method: "POST", headers: JSON_TYPE, duplex: "half" },
+      method: "POST",
+      headers: JSON_TYPE,
+      duplex: "half",
       body: new ReadableStream({ start: (controller) => controller.enqueue(new TextEncoder().encode("{")) }),
     });
-    await expect(readBody(request, abortRequest, 1)).rejects.toMatchObject({ status: 408 });
+    const bodies = createBodyReader({ checkToken: async () => {}, timeoutMs: 1 });
+    await expect(bodies.read(request, abortRequest)).rejects.toMatchObject({ status: 408 });
   });
 
   test("a deep one is but wrong", async () => {
-    const deep = "[".repeat(900_000) + "]".repeat(900_000);
+    const deep = "[".repeat(30_000) + "]".repeat(30_000);
     await expectRefused(ask("abort", deep), 400);
     await expectRefused(ask("abort", `{"token":${deep}}`), 400);
     await expectRefused(ask("sign", `{"token":"x","parts":${deep}}`), 400);
-    await expectRefused(ask("abort", '{"a":'.repeat(300_000)), 400);
+    await expectRefused(ask("abort", '{"a":'.repeat(12_000)), 400);
+  });
+
+  test("a large one is read only of whoever holds a token", async () => {
+    const large = "[".repeat(900_000);
+    await expectRefused(ask("complete", large), 413);
+    await expectRefused(ask("complete", `{"parts":${large}`), 413);
+    await expectRefused(ask("complete", `{"token":"v1.e30.e30","parts":${large}`), 403);
+    await expectRefused(ask("complete", `{"token":"${token}","parts":${large}`), 400);
+    const parts = Array.from({ length: 10_000 }, (_, index) => ({
+      partNumber: index + 1,
+      etag: "0".repeat(32),
+      checksum: `${"0".repeat(43)}=`,
+    }));
+    // So many parts the upload has not got.
+    await expectRefused(askJson("complete", { token, parts }), 409);
+  });
+
+  test("stalled ones are given up, the stalest first, when they hold too much", async () => {
+    const bodies = createBodyReader({ checkToken: async () => {}, maxHeldBytes: 100_000 });
+    const stalled = (name: string, bytes: number) => {
+      let push = (_bytes: number) => {};
+      const body = new ReadableStream({
+        start(controller) {
+          push = (count) => controller.enqueue(new TextEncoder().encode("[".repeat(count)));
+          push(bytes);
+        },
+      });
+      const init = { method: "POST", headers: JSON_TYPE, body, duplex: "half" as const };
+      const outcome = bodies.read(new Request("http://x/abort", init), abortRequest).then(
+        () => `${name} read`,
+        (error: { status?: number }) => `${name} ${error.status}`,
+      );
+      return { push, outcome };
+    };
+    const first = stalled("first", 40_000);
+    const second = stalled("second", 40_000);
+    await new Promise((resolve) => setImmediate(resolve));
+    // It moves, so that it is not the stalest any more.
+    first.push(1_000);
+    await new Promise((resolve) => setImmediate(resolve));
+    const third = stalled("third", 40_000);
+    expect(await Promise.race([first, second, third].map(({ outcome }) => outcome))).toBe("second 408");
+    // What it held is free again, though not for more than the limit.
+    stalled("fourth", 60_000);
+    expect(await Promise.race([first, third].map(({ outcome }) => outcome))).toBe("first 408");
   });
 
   test.each([

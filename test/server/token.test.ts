@@ -1,9 +1,9 @@
-import { createHmac } from "node:crypto";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createHmac, randomBytes } from "node:crypto";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import type { UploadClaims } from "../../s3/claims.ts";
 import { createTokenSeal } from "../../server/token.ts";
 import { type S3Engine, startS3 } from "./s3-engine.ts";
-import { SECRET, startUploadServer, type UploadServer } from "./upload-server.ts";
+import { SECRET, startUploadServer, toSign, type UploadServer } from "./upload-server.ts";
 
 const NEWER = "fedcba9876543210fedcba9876543210";
 
@@ -27,7 +27,13 @@ describe("the seal", () => {
 
   test("what goes in comes out", async () => {
     const single: UploadClaims = {
-      ...{ bucket: "b", key: "k", uploadId: "u", size: 0, checksum: "none", owner: "o", expiresAt: 9 },
+      bucket: "b",
+      key: "k",
+      uploadId: "u",
+      size: 0,
+      checksum: "none",
+      owner: "o",
+      expiresAt: 9,
       method: "single",
       type: "text/plain",
     };
@@ -116,9 +122,32 @@ describe("the seal", () => {
   });
 
   test("a short secret is refused, by its bytes", () => {
-    expect(() => createTokenSeal("x".repeat(31))).toThrow(TypeError);
-    expect(() => createTokenSeal("é".repeat(16))).not.toThrow();
+    expect(() => createTokenSeal("0123456789abcdef0123456789abcde")).toThrow(/has 31 bytes/);
+    expect(() => createTokenSeal("äöüßéèàçâêî")).toThrow(/has 22 bytes/);
+    expect(() => createTokenSeal("äöüßéèàçâêîôûñœæ")).not.toThrow();
     expect(() => createTokenSeal([])).toThrow(TypeError);
+  });
+
+  test.each([
+    ["undefined", undefined],
+    ["null", null],
+    ["number", 12_345],
+    ["undefined", [SECRET, undefined]],
+    ["object", [{}]],
+  ])("a secret that is %s is refused by what it is", (what, secret) => {
+    expect(() => createTokenSeal(secret as never)).toThrow(`secret is ${what}: expected a string`);
+  });
+
+  test.each(["a".repeat(32), "ab".repeat(500), "password".repeat(4)])("%s is no random secret", (secret) => {
+    expect(() => createTokenSeal(secret)).toThrow(/is not random/);
+    expect(() => createTokenSeal(secret)).not.toThrow(secret);
+    expect(() => createTokenSeal([SECRET, secret])).toThrow(/is not random/);
+  });
+
+  test("random secrets are taken, however they are written", () => {
+    for (const encoding of ["hex", "base64", "base64url"] as const)
+      for (let turn = 0; turn < 1_000; turn++)
+        createTokenSeal(randomBytes(encoding === "hex" ? 16 : 24).toString(encoding));
   });
 });
 
@@ -155,6 +184,61 @@ describe("over HTTP", () => {
     const token = await server.begin({ size: 1 });
     const { expiresAt } = await createTokenSeal(SECRET).open(token, Date.now());
     expect(Math.abs(expiresAt - Date.now() - 7 * 24 * 3_600_000)).toBeLessThan(5_000);
+  });
+
+  test("a token lives no longer than this server's setting, whatever it says", async () => {
+    const strict = await startUploadServer(engine, { tokenSeconds: 60 });
+    onTestFinished(strict.close);
+    const generous = await startUploadServer(engine, { tokenSeconds: 366 * 24 * 3_600 });
+    onTestFinished(generous.close);
+    const seal = createTokenSeal(SECRET);
+    const token = await generous.begin({ size: 1 });
+    await strict.parts(token);
+    const opened = await seal.open(token, Date.now());
+    const older = await seal.seal({ ...opened, issuedAt: Date.now() - 60_000 });
+    await generous.parts(older);
+    const { issuedAt: _, ...undated } = opened;
+    for (const each of [older, await seal.seal(undated)])
+      expect(await strict.refusal("parts", body(each))).toMatchObject({ status: 403, code: "TOKEN_EXPIRED" });
+  });
+
+  test.each(["single", "multipart"] as const)(
+    "a signed URL ends with its token at the latest: %s",
+    async (method) => {
+      const seconds = async (of: UploadServer, token: string) => {
+        const { url, expiresInMs } = await of.signOne(token, 1);
+        expect(expiresInMs).toBeLessThanOrEqual(60_000);
+        return Number(new URL(url).searchParams.get("X-Amz-Expires"));
+      };
+      const brief = await startUploadServer(engine, { tokenSeconds: 60, signedUrlSeconds: 3_600 });
+      onTestFinished(brief.close);
+      const token = await brief.begin({ size: 1, method });
+      expect(await seconds(brief, token)).toBeLessThanOrEqual(60);
+      // Also where the token itself says more.
+      const longer = await server.begin({ size: 1, method });
+      expect(await seconds(brief, longer)).toBeLessThanOrEqual(60);
+      // And where it has nearly ended.
+      const seal = createTokenSeal(SECRET);
+      const opened = await seal.open(longer, Date.now());
+      const ending = await seal.seal({ ...opened, expiresAt: Date.now() + 5_000 });
+      expect(await seconds(server, ending)).toBeLessThanOrEqual(5);
+      const ended = await seal.seal({ ...opened, expiresAt: Date.now() + 900 });
+      expect(await server.refusal("sign", { token: ended, parts: toSign([1]) })).toMatchObject({
+        status: 403,
+        code: "TOKEN_EXPIRED",
+      });
+    },
+  );
+
+  test("a token for another audience is 403", async () => {
+    const avatars = await startUploadServer(engine, { audience: "avatars" });
+    onTestFinished(avatars.close);
+    const token = await avatars.begin({ size: 1 });
+    await avatars.parts(token);
+    expect(await server.refusal("parts", body(token))).toMatchObject({ status: 403, code: "TOKEN_INVALID" });
+    expect(await avatars.refusal("parts", body(await server.begin({ size: 1 })))).toMatchObject({
+      code: "TOKEN_INVALID",
+    });
   });
 
   test("a token for another bucket is 403", async () => {

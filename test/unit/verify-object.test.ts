@@ -33,7 +33,7 @@ function isVerified(
       : { ...common, method, partSize: PART_SIZE, s3UploadId: "s" };
   const plan = { size, partSize: PART_SIZE, partCount: receipts.length };
   return isAsSent(claims, plan, receipts, {
-    ...{ size, etag: "0", hasOwnKey: false, checksum: null },
+    ...{ size, etag: "0", hasOwnKey: false, checksum: null, versionId: null },
     ...found,
   });
 }

@@ -1,43 +1,45 @@
 import { StorageFault } from "../src/core/storage.ts";
+import type { Patience } from "./patience.ts";
 
 /**
- * The body of a run, taken off part by part. One chunk of it is held at most, so that whatever is not taken waits at the
- * client's end.
+ * The body of a part range, read part by part. At most one chunk of it is held, so that whatever has not been
+ * read waits at the client's end.
  */
-export interface RunBody {
+export interface RangeBody {
   /** Why no more will come: the client has gone, or was sent away by `end`. */
   readonly broken: StorageFault | null;
-  /** Somebody waits for the client to send. */
-  readonly isAwaited: boolean;
-  /** The next `bytes` of it. One part at a time: the one before must be taken or skipped. */
+  /** The next `bytes` of it. One part at a time: the one before must be read or skipped. */
   part(bytes: number): PartBody;
-  /** Lets go of what has not come yet. Whoever waits for it is told `reason`. */
+  /** Reads nothing more. Whoever waits for bytes is told `reason`. */
   end(reason: StorageFault): void;
 }
 
 export interface PartBody {
   /**
-   * The next bytes; null after the last ones, or once it was skipped.
+   * The next bytes; null after the last ones, or once the part was skipped.
    *
-   * @throws {StorageFault} `RunBody.broken`
+   * @throws {StorageFault} `RangeBody.broken`
    */
   next(): Promise<Uint8Array | null>;
-  /** Whether all of it was taken. */
-  readonly isTaken: boolean;
+  /** Whether all of the part was read. */
+  readonly isRead: boolean;
   /** Reads and drops the rest. A `next` that still waits gives nothing any more. */
   skip(): Promise<void>;
 }
 
 const NOTHING: Uint8Array = new Uint8Array();
 
-/** @param onMove is called whenever bytes are taken */
-export function runBody(stream: ReadableStream<Uint8Array> | null, onMove: () => void): RunBody {
+/** @param patience how long the client is waited for */
+export function rangeBody(stream: ReadableStream<Uint8Array> | null, patience: Patience): RangeBody {
   const reader = stream?.getReader();
   let chunk = NOTHING;
   let reading: Promise<void> | null = null;
   let broken: StorageFault | null = null;
 
-  /** Shared by all who wait: what a skipped part had asked for is the first of what comes next. */
+  /**
+   * Reads a chunk. All who wait share one read: the bytes that a skipped part had asked for are the first of
+   * the next part.
+   */
   async function fill(): Promise<void> {
     if (chunk.length > 0) return;
     reading ??= read().finally(() => {
@@ -49,57 +51,57 @@ export function runBody(stream: ReadableStream<Uint8Array> | null, onMove: () =>
   async function read(): Promise<void> {
     while (chunk.length === 0) {
       if (broken !== null) throw broken;
+      patience.start();
       try {
         const { done, value } = (await reader?.read()) ?? { done: true };
         if (!done) chunk = value;
         else broken ??= clientGone();
       } catch (cause) {
         broken ??= clientGone(cause);
+      } finally {
+        patience.stop(chunk.length);
       }
     }
   }
 
-  function take(most: number): Uint8Array {
-    const taken = chunk.subarray(0, most);
-    chunk = chunk.subarray(taken.length);
-    onMove();
-    return taken;
+  function splitOff(most: number): Uint8Array {
+    const first = chunk.subarray(0, most);
+    chunk = chunk.subarray(first.length);
+    return first;
   }
 
   return {
     get broken() {
       return broken;
     },
-    get isAwaited() {
-      return reading !== null;
-    },
     part(bytes) {
       let left = bytes;
       let isSkipped = false;
       return {
-        get isTaken() {
+        get isRead() {
           return left === 0;
         },
         async next() {
           if (left === 0 || isSkipped) return null;
           await fill();
           if (isSkipped) return null;
-          const taken = take(left);
-          left -= taken.length;
-          return taken;
+          const bytes = splitOff(left);
+          left -= bytes.length;
+          return bytes;
         },
         async skip() {
           isSkipped = true;
           while (left > 0) {
             await fill();
-            left -= take(left).length;
+            left -= splitOff(left).length;
           }
         },
       };
     },
     end(reason) {
       broken ??= reason;
-      // Also settles a read that waits. Nobody is left whom a failure would concern.
+      // This also settles a read that waits. If the cancelation fails, nobody is left whom that would
+      // concern.
       void reader?.cancel().catch(() => {});
     },
   };
