@@ -65,6 +65,8 @@ export const callMessage = v.looseObject({
   id: v.string(),
   type: v.literal("APPLY"),
   path: v.pipe(v.array(v.string()), v.length(1)),
+  // Others would be unpacked by Comlink, which answers nothing when it stumbles over them.
+  argumentList: v.array(v.looseObject({ type: v.literal("RAW") })),
 });
 
 export const handedOver = v.looseObject({
