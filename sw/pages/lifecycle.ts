@@ -62,9 +62,9 @@ export class Lifecycle {
     this.#endsAt = Math.max(this.#endsAt, clock.elapsed() + LONGEST_SYNC_MS);
     event.waitUntil(
       new Promise<void>((resolve, reject) => {
-        const undo = clock.after(LONGEST_SYNC_MS, async () => {
-          if ((await whenTimeIsUp()) === "used") resolve();
-          else reject(new Error("backhaul: not done yet"));
+        const notDone = () => reject(new Error("backhaul: not done yet"));
+        const undo = clock.after(LONGEST_SYNC_MS, () => {
+          whenTimeIsUp().then((answer) => (answer === "used" ? resolve() : notDone()), notDone);
         });
         const end = () => {
           undo();
