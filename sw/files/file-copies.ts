@@ -44,7 +44,10 @@ export class FileCopies<Upload extends FileHolder> {
     // The worker died between the record and its bytes, and the page has sent the file again.
     void this.#wake(upload);
     // One after another: a thousand copies at once would keep the database from everything else.
-    const copy = this.#last.then(() => this.#keep(upload, source));
+    const copy = this.#last
+      .then(() => this.#keep(upload, source))
+      // The next one has its turn, whatever became of this one.
+      .catch((error: unknown) => console.warn("backhaul: the copy of a file has failed.", error));
     this.#last = copy;
     this.#underWay.set(
       upload.id,
