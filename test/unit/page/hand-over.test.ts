@@ -369,6 +369,17 @@ describe("changes of the list", () => {
     expect(fetches.started).toEqual([]);
   });
 
+  test("count more than an answer from before them: what was paused meanwhile is not handed over", async () => {
+    candidates = [candidate(), candidate({ id: OTHER_ID, isImmediate: true })];
+    handOver.start();
+    const granted = lock.grant();
+    handOver.update([snapshot(ID, "paused"), snapshot(OTHER_ID, "paused")]);
+    await granted;
+    expect(asked()).toBe(1);
+    handOver.leave();
+    expect(fetches.started).toEqual([]);
+  });
+
   test("leave an upload that waits for the network: the browser may get it through", async () => {
     await begin();
     handOver.update([snapshot(ID, "waiting", "offline")]);
@@ -430,6 +441,18 @@ describe("an upload that the app wants the browser to carry at once", () => {
       [1, 2, 3],
       [1, 2, 3],
     ]);
+  });
+
+  test("is handed over again after it was paused", async () => {
+    await begin();
+    handOver.update([snapshot(ID)]);
+    await settled();
+    expect(fetches.started).toHaveLength(1);
+    handOver.update([snapshot(ID, "paused")]);
+    handOver.update([snapshot(ID)]);
+    await settled();
+    expect(fetches.started).toHaveLength(2);
+    expect(announced()).toMatchObject([{ isImmediate: true }, { isImmediate: true }]);
   });
 
   test("is tried again where the browser has refused it", async () => {
