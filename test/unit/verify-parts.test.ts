@@ -83,10 +83,13 @@ describe("with a checksum that S3 keeps", () => {
     expect(said).toEqual([["different", 1]]);
   });
 
-  test("a part is different where there is no digest here: nothing must pass as equal by default", async () => {
-    await verify("crc64nvme", [receipt(1)], { 1: null }, [held(1, null)]);
-    expect(said).toEqual([["different", 1]]);
-  });
+  test.each([[null], [""]])(
+    "a part is different where there is no digest here, nor (%j) at S3: nothing passes as equal by default",
+    async (checksum) => {
+      await verify("crc64nvme", [receipt(1)], { 1: null }, [held(1, checksum)]);
+      expect(said).toEqual([["different", 1]]);
+    },
+  );
 });
 
 test("it stops between two parts once its upload is called off", async () => {

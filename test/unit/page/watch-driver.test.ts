@@ -152,6 +152,8 @@ test("a page that comes back during the pause after a death is told once a secon
   await time.runUntil(500);
   watch.stop();
   watch.update();
+  await time.runUntil(1_200);
+  watch.update();
   await time.runUntil(2_400);
   // At 0 before the stop; at 500 and 1,500 after it.
   expect(onDead).toHaveBeenCalledTimes(3);
