@@ -38,6 +38,8 @@ export class HandOver {
   readonly #candidates = new Map<string, Candidate>();
   /** Uploads that were handed over with the page open, as the app wanted. */
   readonly #immediate = new Set<string>();
+  /** Uploads that are not to move, as the list said last. */
+  #resting: ReadonlySet<string> = new Set();
   readonly #partsChannel: { close(): void };
   #relay: string | null = null;
   #holdsLock = false;
@@ -76,6 +78,9 @@ export class HandOver {
 
   /** To be called on every change of the list. */
   update(uploads: readonly UploadSnapshot[]): void {
+    this.#resting = new Set(uploads.filter(isResting).map(({ id }) => id));
+    // The browser is told anew once they move again.
+    for (const id of this.#resting) this.#immediate.delete(id);
     if (!this.#holdsLock) return;
     const unfinished = new Set<string>();
     for (const { id, state, reason } of uploads) {
@@ -131,8 +136,10 @@ export class HandOver {
     return this.#fetching;
   }
 
-  #include({ relay, uploads }: HandOverCandidates): void {
+  #include({ relay, uploads: given }: HandOverCandidates): void {
     this.#relay = relay;
+    // The answer may be from before the user has paused or canceled one of them.
+    const uploads = given.filter(({ id }) => !this.#resting.has(id));
     for (const upload of uploads) {
       const before = this.#candidates.get(upload.id);
       // Parts that were confirmed while the answer was on its way; but not those of an upload that had to begin anew.
@@ -179,4 +186,9 @@ export class HandOver {
     });
     connection.handedOver(fetchId, ranges, isImmediate);
   }
+}
+
+function isResting({ state, reason }: UploadSnapshot): boolean {
+  if (state === "waiting") return reason === "conditions";
+  return state === "paused" || state === "canceled" || state === "failed" || state === "done";
 }

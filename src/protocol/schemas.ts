@@ -20,8 +20,15 @@ export const ownerName = v.pipe(v.string(), v.maxLength(1_024));
 export const believedOwner = v.nullable(ownerName);
 
 const HEADER_NAME = /^[\w!#$%&'*+.^`|~-]+$/;
+// `fetch` refuses all others, which would look like a broken network.
+const HEADER_VALUE = /^[\t -~\x80-\xff]*$/;
+// Valibot's own message would quote the value, which may be a secret.
+const NOT_A_VALUE = "not a header's value";
 export const headerRecord = v.pipe(
-  v.record(v.pipe(v.string(), v.regex(HEADER_NAME)), v.pipe(v.string(), v.regex(/^[^\r\n\0]*$/))),
+  v.record(
+    v.pipe(v.string(), v.regex(HEADER_NAME)),
+    v.pipe(v.string(NOT_A_VALUE), v.regex(HEADER_VALUE, NOT_A_VALUE)),
+  ),
   v.check((headers) => Object.keys(headers).length <= 32),
 );
 
@@ -58,6 +65,8 @@ export const callMessage = v.looseObject({
   id: v.string(),
   type: v.literal("APPLY"),
   path: v.pipe(v.array(v.string()), v.length(1)),
+  // Others would be unpacked by Comlink, which answers nothing when it stumbles over them.
+  argumentList: v.array(v.looseObject({ type: v.literal("RAW") })),
 });
 
 export const handedOver = v.looseObject({

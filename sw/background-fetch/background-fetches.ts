@@ -38,6 +38,7 @@ export class BackgroundFetches {
   readonly #host: BackgroundFetchHost;
   /** Ids of the uploads in each fetch that is under way. */
   readonly #uploads = new Map<string, Set<string>>();
+  #ending: Promise<void> = Promise.resolve();
 
   constructor(platform: Pick<Platform, "backgroundFetch" | "cookies" | "clock">, host: BackgroundFetchHost) {
     this.#platform = platform;
@@ -108,9 +109,15 @@ export class BackgroundFetches {
   }
 
   async #follow(transfer: BackgroundFetchRegistration): Promise<void> {
-    const records = await transfer.matchAll();
-    const uploads = new Set(records.flatMap((record) => rangeOf(record)?.uploadId ?? []));
+    const uploads = new Set<string>();
+    // Before the first wait: what else wants to follow it, or ends it meanwhile, must find it here.
     this.#uploads.set(transfer.id, uploads);
+    const records = await transfer.matchAll().catch((cause: unknown) => {
+      this.#uploads.delete(transfer.id);
+      throw cause;
+    });
+    if (this.#uploads.get(transfer.id) !== uploads) return;
+    for (const { uploadId } of records.flatMap((record) => rangeOf(record) ?? [])) uploads.add(uploadId);
     this.#host.handedOver([...uploads], true);
     for (const record of records)
       void this.#acceptAnswer(record).then((isStored) => {
@@ -137,7 +144,13 @@ export class BackgroundFetches {
   }
 
   /** Lets the relay refuse this fetch's ranges from now on, so that it fails soon. */
-  async #end(fetchId: string): Promise<void> {
+  #end(fetchId: string): Promise<void> {
+    // One after another: the cookie is read and then written, and two at once would lose one's id.
+    this.#ending = this.#ending.catch(() => {}).then(() => this.#noteEnded(fetchId));
+    return this.#ending;
+  }
+
+  async #noteEnded(fetchId: string): Promise<void> {
     const { cookies, clock } = this.#platform;
     const ended = [...(await this.#endedIds()), idOf(fetchId)].slice(-MOST_ENDED);
     await cookies.set(RELAY_ENDED_COOKIE, ended.join("."), clock.now() + ENDED_FOR_MS);

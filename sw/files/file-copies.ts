@@ -52,7 +52,10 @@ export class FileCopies<Upload extends FileHolder> {
     void this.#wake(upload);
     // One after another: a thousand copies at once would keep the database from everything else.
     const stop = new AbortController();
-    const copy = this.#last.then(() => this.#keep(upload, source, stop.signal));
+    const copy = this.#last
+      .then(() => this.#keep(upload, source, stop.signal))
+      // The next one has its turn, whatever became of this one.
+      .catch((error: unknown) => console.warn("backhaul: the copy of a file has failed.", error));
     this.#last = copy;
     const settled = copy.finally(() => {
       this.#underWay.delete(upload.id);

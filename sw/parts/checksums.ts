@@ -76,16 +76,17 @@ let buffer = new ArrayBuffer(BUFFER_BYTES);
 /** Reads into the same memory again and again: fresh chunks pile up by the hundred megabytes before they are collected. */
 async function readInto(hasher: IHasher, stream: ReadableStream<Uint8Array<ArrayBuffer>>): Promise<void> {
   const reader = byteReaderOf(stream);
+  const isOwnBuffer = !(reader instanceof ReadableStreamDefaultReader);
   for (let isDone = false; !isDone; ) {
-    const { done, value } = await (reader instanceof ReadableStreamDefaultReader
-      ? reader.read()
-      : reader.read(new Uint8Array(buffer), { min: LEAST_BYTES }));
+    const { done, value } = await (isOwnBuffer
+      ? reader.read(new Uint8Array(buffer), { min: LEAST_BYTES })
+      : reader.read());
     isDone = done;
     if (!value) continue;
     // The last bytes come with "done".
     hasher.update(value);
     // The buffer was handed over with the read, and comes back with its value.
-    buffer = value.buffer;
+    if (isOwnBuffer) buffer = value.buffer;
   }
 }
 

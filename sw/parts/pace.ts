@@ -53,7 +53,8 @@ export class PartPace<Turn extends { readonly id: string }> {
     // An empty part has no speed.
     if (part.bytes === 0) return;
     const speed = (part.bytes / Math.max(part.endedAt - part.startedAt, 1)) * 1_000;
-    this.#partSpeed = speed;
+    // An empty file's part says nothing of the link.
+    if (part.bytes > 0) this.#partSpeed = speed;
     if (part.bytes >= TELLING_BYTES) this.#steadySpeed = ((this.#steadySpeed ?? speed) + speed) / 2;
     this.#change(() => this.#concurrency.arrived(part));
   }

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { S3Client, S3ServiceException } from "@aws-sdk/client-s3";
-import { UPLOAD_ID_METADATA } from "../../../s3/signer.ts";
+import { UPLOAD_ID_METADATA } from "../../../s3/object-settings.ts";
 import { digestOf } from "./sim-file.ts";
 
 interface SimPart {

@@ -1,17 +1,17 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import type { WireSnapshot } from "../../src/core/snapshot.ts";
-import { UploadListMirror } from "../../src/page/upload-list.ts";
+import type { WireSnapshot } from "../../../src/core/snapshot.ts";
+import { UploadListMirror } from "../../../src/page/upload-list.ts";
 import {
   type Broadcast,
   PROTOCOL_VERSION,
   type ScopedName,
   type UploadList,
-} from "../../src/protocol/protocol.ts";
-import { PartLedger } from "../../sw/model/part-ledger.ts";
-import { startProgress } from "../../sw/model/progress.ts";
-import { snapshotOf } from "../../sw/model/snapshot.ts";
-import { browserPlatform } from "../../sw/platform/browser-platform.ts";
-import { records } from "./records.ts";
+} from "../../../src/protocol/protocol.ts";
+import { PartLedger } from "../../../sw/model/part-ledger.ts";
+import { startProgress } from "../../../sw/model/progress.ts";
+import { snapshotOf } from "../../../sw/model/snapshot.ts";
+import { browserPlatform } from "../../../sw/platform/browser-platform.ts";
+import { records } from "../records.ts";
 
 function upload(id: string, order = 1, name = id): WireSnapshot {
   const record = { ...records.queued, id, order, name };

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { guaranteesOf } from "../../src/page/guarantees.ts";
+import { guaranteesOf } from "../../../src/page/guarantees.ts";
 
 test.each([
   [{ canHandOver: true, canSync: true }, ["continues", "resumes", "resumes"]],

@@ -1,0 +1,14 @@
+/** What stands for a `FileSystemFileHandle`, which Node has not: it opens what the test puts into it. */
+export class FileHandle {
+  /** How often it was opened. */
+  opened = 0;
+
+  /** @param file what is on disk, or why it can't be read */
+  constructor(public file: File | Error) {}
+
+  async getFile(): Promise<File> {
+    this.opened += 1;
+    if (this.file instanceof Error) throw this.file;
+    return this.file;
+  }
+}

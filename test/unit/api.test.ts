@@ -1,0 +1,364 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { UploadError } from "../../src/core/errors.ts";
+import { S3_LIMITS } from "../../src/core/limits.ts";
+import { ENGINE_DEFAULTS } from "../../src/core/options.ts";
+import type { AddRequest, BelievedOwner, WorkerApi } from "../../src/protocol/protocol.ts";
+import { createWorkerApi, type NewUpload, type UploadCommands } from "../../sw/pages/api.ts";
+import { virtualClock } from "../support/virtual-clock.ts";
+import { VirtualTime } from "../support/virtual-time.ts";
+import { ID } from "./records.ts";
+
+const OTHER_ID = "0f0e0d0c-0b0a-4908-8706-050403020100";
+const EPOCH = 1_800_000_000_000;
+
+/** Notes what the engine was told, and does nothing else. */
+class RecordedCommands implements UploadCommands {
+  owner = "anna";
+  readonly partSpeed = null;
+  readonly mark = { epoch: "e", sequence: 3 };
+  readonly calls: unknown[][] = [];
+  readonly added: NewUpload[] = [];
+  /** What the next command rejects with. */
+  fault: unknown;
+
+  list() {
+    return { ...this.mark, uploads: [] };
+  }
+
+  checkOwner(believed: BelievedOwner) {
+    if (believed !== null && believed !== this.owner) throw new UploadError("OWNER_CHANGED");
+  }
+
+  async add(uploads: readonly NewUpload[]) {
+    this.added.push(...uploads);
+    await this.#note("add", uploads.length);
+  }
+  pause = (id: string | null) => this.#note("pause", id);
+  resume = (id: string | null) => this.#note("resume", id);
+  retry = (id: string) => this.#note("retry", id);
+  cancel = (id: string) => this.#note("cancel", id);
+  remove = (id: string | null) => this.#note("remove", id);
+  attach = (id: string, source: unknown) => this.#note("attach", id, source);
+  reopen = (id: string) => this.#note("reopen", id);
+  setOwner = (owner: string) => this.#note("setOwner", owner);
+  authorized = () => this.#note("authorized");
+  takeBack = () => this.#note("takeBack");
+
+  async handle(id: string) {
+    await this.#note("handle", id);
+    return "handle" as never;
+  }
+
+  async handOverCandidates() {
+    await this.#note("handOverCandidates");
+    return [];
+  }
+
+  async #note(...call: unknown[]) {
+    if (this.fault !== undefined) throw this.fault;
+    this.calls.push(call);
+  }
+}
+
+let commands: RecordedCommands;
+let auth: unknown[];
+let api: WorkerApi;
+
+function apiWith(relay: string | null): WorkerApi {
+  return createWorkerApi({
+    commands: async () => commands,
+    setAuth: (headers) => auth.push(headers),
+    relay,
+    limits: S3_LIMITS,
+    checksum: "md5",
+    options: ENGINE_DEFAULTS,
+    clock: virtualClock(new VirtualTime(), EPOCH),
+  });
+}
+
+beforeEach(() => {
+  commands = new RecordedCommands();
+  auth = [];
+  api = apiWith("https://app.test/uploads/");
+});
+
+afterEach(() => void vi.unstubAllGlobals());
+
+const file = new File(["hello"], "a.txt", { type: "text/plain", lastModified: 7 });
+const request = (options: object = {}, source: unknown = file, id: unknown = ID) =>
+  ({ id, source, options: { key: "a.txt", ...options } }) as AddRequest;
+
+describe("commands", () => {
+  test.each([
+    ["pause", [ID], ["pause", ID]],
+    ["pause", [null], ["pause", null]],
+    ["resume", [null], ["resume", null]],
+    ["retry", [ID], ["retry", ID]],
+    ["cancel", [ID], ["cancel", ID]],
+    ["remove", [null], ["remove", null]],
+    ["attach", [ID, file], ["attach", ID, file]],
+    ["reopen", [ID], ["reopen", ID]],
+    ["setOwner", ["ben"], ["setOwner", "ben"]],
+    ["setOwner", [""], ["setOwner", ""]],
+    ["takeBack", [], ["takeBack"]],
+  ] as const)("%s(%j) reaches the engine and is answered with the mark", async (name, args, call) => {
+    const answer = await (api[name] as (...args: readonly unknown[]) => Promise<unknown>)(...args);
+    expect(answer).toEqual({ ok: true, value: { epoch: "e", sequence: 3 } });
+    expect(commands.calls).toEqual([call]);
+  });
+
+  test("list tells whether uploads can be left to the browser", async () => {
+    const list = { epoch: "e", sequence: 3, uploads: [] };
+    expect(await api.list()).toEqual({ ok: true, value: { ...list, hasRelay: true } });
+    expect(await apiWith(null).list()).toEqual({ ok: true, value: { ...list, hasRelay: false } });
+  });
+
+  test("handle gives the handle", async () => {
+    expect(await api.handle(ID)).toEqual({ ok: true, value: "handle" });
+  });
+
+  test("handOverCandidates gives uploads and relay", async () => {
+    const value = { relay: "https://app.test/uploads/", uploads: [] };
+    expect(await api.handOverCandidates("anna")).toEqual({ ok: true, value });
+  });
+
+  test("setAuth hands the headers over before the engine tries again", async () => {
+    const told = vi.spyOn(commands, "authorized").mockImplementation(async () => {
+      expect(auth).toEqual([{ authorization: "Bearer 1" }]);
+    });
+    expect(await api.setAuth({ authorization: "Bearer 1" }, "anna")).toMatchObject({ ok: true });
+    expect(told).toHaveBeenCalledOnce();
+  });
+
+  test("add gives the engine a record, the bytes and what they came from", async () => {
+    expect(await api.add([request({ requireDurable: true }), request({}, file, OTHER_ID)], null)).toEqual({
+      ok: true,
+      value: commands.mark,
+    });
+    expect(commands.added).toMatchObject([
+      { source: file, bytes: file, requireDurable: true },
+      { source: file, bytes: file, requireDurable: false },
+    ]);
+    const [first] = commands.added;
+    expect(first?.record).toMatchObject({ id: ID, owner: "anna", name: "a.txt", createdAt: EPOCH });
+  });
+
+  test("add opens a file handle once", async () => {
+    class FileSystemFileHandle {
+      getFile = vi.fn(async () => file);
+    }
+    vi.stubGlobal("FileSystemFileHandle", FileSystemFileHandle);
+    const handle = new FileSystemFileHandle();
+    expect(await api.add([request({}, handle)] as never, null)).toMatchObject({ ok: true });
+    expect(handle.getFile).toHaveBeenCalledOnce();
+    expect(commands.added[0]).toMatchObject({ bytes: file });
+    expect(commands.added[0]?.source).toBe(handle);
+  });
+
+  test("no argument names anything but the API's own functions", () => {
+    expect(Object.getPrototypeOf(api)).toBeNull();
+    expect(Object.isFrozen(api)).toBe(true);
+  });
+});
+
+describe("an error is answered as a value", () => {
+  test("with its code and detail", async () => {
+    commands.fault = new UploadError("STATE_INVALID", "it is done");
+    expect(await api.pause(ID)).toEqual({
+      ok: false,
+      error: { code: "STATE_INVALID", detail: "it is done" },
+    });
+  });
+
+  test("as INTERNAL, and written to the console, if it is none of Backhaul's", async () => {
+    const logged = vi.spyOn(console, "error").mockImplementation(() => {});
+    commands.fault = new TypeError("x is not a function");
+    const error = { code: "INTERNAL", detail: "TypeError: x is not a function" };
+    expect(await api.list().then(() => api.cancel(ID))).toEqual({ ok: false, error });
+    expect(logged).toHaveBeenCalledWith("backhaul:", commands.fault);
+    logged.mockRestore();
+  });
+
+  test("also where the engine can't be started", async () => {
+    const broken = createWorkerApi({
+      commands: () => Promise.reject(new UploadError("DATABASE_UNAVAILABLE")),
+      setAuth: () => {},
+      relay: null,
+      limits: S3_LIMITS,
+      checksum: "md5",
+      options: ENGINE_DEFAULTS,
+      clock: virtualClock(new VirtualTime()),
+    });
+    expect(await broken.list()).toMatchObject({ ok: false, error: { code: "DATABASE_UNAVAILABLE" } });
+  });
+});
+
+describe("who believes in another owner than the worker's", () => {
+  test.each([
+    ["add", [[request()], "ben"]],
+    ["setAuth", [{ authorization: "Bearer ben" }, "ben"]],
+    ["handOverCandidates", ["ben"]],
+  ] as const)("can't %s", async (name, args) => {
+    const answer = await (api[name] as (...args: readonly unknown[]) => Promise<unknown>)(...args);
+    expect(answer).toMatchObject({ ok: false, error: { code: "OWNER_CHANGED" } });
+    expect(commands.calls).toEqual([]);
+    expect(auth).toEqual([]);
+  });
+});
+
+/** Each value beside a short name for it. */
+function named<T>(values: readonly T[]): (readonly [name: string, value: T])[] {
+  return values.map((value) => {
+    const name = value instanceof Date || typeof value === "number" ? String(value) : JSON.stringify(value);
+    return [name && name.length > 70 ? `${name.slice(0, 67)}...` : String(name), value] as const;
+  });
+}
+
+const NOT_IDS = [undefined, "", "a", 7, true, {}, [ID], `${ID} `, `${ID}\n`, "../../etc/passwd"];
+const NOT_OWNERS = [undefined, 5, {}, ["anna"], "x".repeat(1_025)];
+const NOT_OPTIONS = [
+  { key: undefined },
+  { key: 5 },
+  { key: ["a"] },
+  { name: 5 },
+  { name: "n".repeat(1_025) },
+  { type: "t".repeat(256) },
+  { type: null },
+  { partSize: "5" },
+  { partSize: Number.NaN },
+  { lane: "fast" },
+  { lane: null },
+  { priority: Number.POSITIVE_INFINITY },
+  { priority: Number.NaN },
+  { priority: "1" },
+  { requireDurable: "yes" },
+  { conditions: "night" },
+  { conditions: null },
+  { conditions: { unmetered: 1 } },
+  { conditions: { notBefore: Number.NaN } },
+  { conditions: { notBefore: Number.POSITIVE_INFINITY } },
+  { conditions: { notBefore: "tomorrow" } },
+  { conditions: { notBefore: new Date(Number.NaN) } },
+  { conditions: { hours: { from: 22 } } },
+  { conditions: { hours: { from: 24, to: 6 } } },
+  { conditions: { hours: { from: -1, to: 6 } } },
+  { conditions: { hours: { from: 22, to: 25 } } },
+  { conditions: { hours: { from: 6, to: 6 } } },
+  { conditions: { hours: { from: Number.NaN, to: 6 } } },
+];
+const NOT_HEADERS = [
+  undefined,
+  null,
+  "authorization: x",
+  { authorization: 1 },
+  { authorization: null },
+  { "": "x" },
+  { "two words": "x" },
+  { "colon:": "x" },
+  { authorization: "a\r\nx-evil: b" },
+  { authorization: "a\n" },
+  { authorization: "a\0" },
+  { authorization: "\u2603" },
+  Object.fromEntries(Array.from({ length: 33 }, (_, index) => [`h${index}`, "x"])),
+];
+
+const NOT_REQUESTS: readonly (readonly [name: string, value: unknown])[] = [
+  ["nothing", undefined],
+  ["a request that is not in a list", request()],
+  ["a request without options", [{ id: ID, source: file }]],
+  ["more than 10,000 requests", Array.from({ length: 10_001 }, () => request())],
+  ["a null", [null]],
+  ["a bad request after a good one", [request(), request({}, file, "x")]],
+  ...named(NOT_IDS).map(([name, id]) => [`the id ${name}`, [{ ...request(), id }]] as const),
+  ...named(["text", null, {}, new Uint8Array(1)]).map(
+    ([name, source]) => [`the file ${name}`, [{ ...request(), source }]] as const,
+  ),
+  ...named(NOT_OPTIONS).map(([name, options]) => [`the options ${name}`, [request(options)]] as const),
+];
+
+describe("hostile arguments", () => {
+  async function expectRefused(answer: Promise<unknown>, code = "OPTION_INVALID") {
+    expect(await answer).toMatchObject({ ok: false, error: { code } });
+    expect(commands.calls).toEqual([]);
+    expect(auth).toEqual([]);
+  }
+
+  describe.each(["pause", "resume", "remove"] as const)("of %s", (name) => {
+    test.each(named(NOT_IDS))("are refused: the id %s", (_name, id) => expectRefused(api[name](id as never)));
+  });
+
+  describe.each(["retry", "cancel", "handle", "reopen"] as const)("of %s", (name) => {
+    test.each(named([...NOT_IDS, null]))("are refused: the id %s", (_name, id) =>
+      expectRefused(api[name](id as never)),
+    );
+  });
+
+  describe("of attach", () => {
+    test.each(named([...NOT_IDS, null]))("are refused: the id %s", (_name, id) =>
+      expectRefused(api.attach(id as never, file)),
+    );
+
+    test.each(named([undefined, null, "file", { size: 5, type: "" }, [file], new Uint8Array(5)]))(
+      "are refused: the file %s",
+      (_name, source) => expectRefused(api.attach(ID, source as never), "FILE_INVALID"),
+    );
+  });
+
+  test.each(named([...NOT_OWNERS, null]))("of setOwner are refused: the owner %s", (_name, owner) =>
+    expectRefused(api.setOwner(owner as never)),
+  );
+
+  test.each(named(NOT_OWNERS))("are refused wherever an owner is believed: %s", async (_name, owner) => {
+    await expectRefused(api.add([request()], owner as never));
+    await expectRefused(api.setAuth({}, owner as never));
+    await expectRefused(api.handOverCandidates(owner as never));
+  });
+
+  describe("of setAuth", () => {
+    test.each(named(NOT_HEADERS))("are refused: the headers %s", (_name, headers) =>
+      expectRefused(api.setAuth(headers as never, null)),
+    );
+
+    test.each([["Bearer s3cret\n"], [53_0000_1234]])(
+      "are refused without a word of the header's value, which may be a secret: %j",
+      async (authorization) => {
+        const answer = await api.setAuth({ authorization } as never, null);
+        const detail = expect.stringContaining("authorization");
+        expect(answer).toMatchObject({ ok: false, error: { code: "OPTION_INVALID", detail } });
+        expect(JSON.stringify(answer)).not.toMatch(/s3cret|5300001234/);
+      },
+    );
+  });
+
+  describe("of add", () => {
+    test.each(NOT_REQUESTS)("are refused: %s", (_name, requests) =>
+      expectRefused(api.add(requests as never, null)),
+    );
+
+    test.each([
+      [{ key: "" }, "KEY_INVALID"],
+      [{ key: "a/../b" }, "KEY_INVALID"],
+      [{ key: "\ud800" }, "KEY_INVALID"],
+      [{ partSize: 1 }, "PART_SIZE_INVALID"],
+      [{ partSize: Number.POSITIVE_INFINITY }, "PART_SIZE_INVALID"],
+      [{ partSize: -5 }, "PART_SIZE_INVALID"],
+    ])("are refused: %j, with %s", (options, code) =>
+      expectRefused(api.add([request(options)] as never, null), code),
+    );
+
+    test("are refused with all that stand beside them: a file that can't be opened", async () => {
+      class FileSystemFileHandle {
+        getFile = () => Promise.reject(new DOMException("no", "NotAllowedError"));
+      }
+      vi.stubGlobal("FileSystemFileHandle", FileSystemFileHandle);
+      const requests = [request(), request({}, new FileSystemFileHandle(), OTHER_ID)];
+      await expectRefused(api.add(requests as never, null), "FILE_PERMISSION");
+      expect(commands.added).toEqual([]);
+    });
+
+    test("are not kept: options that nobody knows", async () => {
+      await api.add([request({ owner: "ben", state: "done" })] as never, null);
+      expect(commands.added[0]?.record).toMatchObject({ owner: "anna", state: "queued" });
+    });
+  });
+});

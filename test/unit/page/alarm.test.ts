@@ -1,0 +1,92 @@
+import { beforeEach, expect, test, vi } from "vitest";
+import type { UploadSnapshot } from "../../../src/core/snapshot.ts";
+import { Alarm } from "../../../src/page/alarm.ts";
+import { virtualClock } from "../../support/virtual-clock.ts";
+import { VirtualTime } from "../../support/virtual-time.ts";
+
+const EPOCH = 1_800_000_000_000;
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
+
+let time: VirtualTime;
+let ring: ReturnType<typeof vi.fn<() => void>>;
+let alarm: Alarm;
+beforeEach(() => {
+  time = new VirtualTime();
+  ring = vi.fn();
+  alarm = new Alarm(virtualClock(time, EPOCH), ring);
+});
+
+/** Uploads that wait for their conditions, until these times from now on. */
+const waiting = (...inMs: readonly (number | null)[]) =>
+  inMs.map((ms) => ({
+    reason: "conditions",
+    nextAttemptAt: ms === null ? null : EPOCH + time.elapsed + ms,
+  })) as unknown as UploadSnapshot[];
+
+test("it rings when the first upload's hour has come", async () => {
+  alarm.update(waiting(3 * HOUR_MS, HOUR_MS, null));
+  await time.runUntil(HOUR_MS - 1);
+  expect(ring).not.toHaveBeenCalled();
+  await time.runUntil(HOUR_MS);
+  expect(ring).toHaveBeenCalledOnce();
+});
+
+test("it rings at once for an hour that has passed", async () => {
+  alarm.update(waiting(-5));
+  await time.runUntil(0);
+  expect(ring).toHaveBeenCalledOnce();
+});
+
+test("it follows the list: to an earlier hour, to a later one, and to none", async () => {
+  alarm.update(waiting(2 * HOUR_MS));
+  alarm.update(waiting(HOUR_MS));
+  alarm.update(waiting(3 * HOUR_MS));
+  await time.runUntil(2 * HOUR_MS);
+  expect(ring).not.toHaveBeenCalled();
+  alarm.update([]);
+  await time.runUntil(5 * HOUR_MS);
+  expect(ring).not.toHaveBeenCalled();
+});
+
+test("it is not set anew by changes that leave the hour as it is", async () => {
+  const list = waiting(HOUR_MS);
+  alarm.update(list);
+  await time.runUntil(HOUR_MS / 2);
+  alarm.update([...list]);
+  await time.runUntil(HOUR_MS);
+  alarm.update([...list]);
+  await time.runUntil(2 * HOUR_MS);
+  expect(ring).toHaveBeenCalledOnce();
+});
+
+test.each([
+  ["wait for something else", { reason: "backoff", nextAttemptAt: EPOCH + 10 }],
+  ["wait for a network, which no clock can tell", { reason: "conditions", nextAttemptAt: null }],
+  ["do not wait", { reason: null, nextAttemptAt: null }],
+])("it is not set for uploads that %s", (_what, upload) => {
+  alarm.update([upload as unknown as UploadSnapshot]);
+  expect(time.nextAt).toBeUndefined();
+});
+
+test("it waits for longer than a timer can", async () => {
+  alarm.update(waiting(60 * DAY_MS));
+  await time.runUntil(60 * DAY_MS - 1);
+  expect(ring).not.toHaveBeenCalled();
+  await time.runUntil(60 * DAY_MS);
+  expect(ring).toHaveBeenCalledOnce();
+});
+
+test("it never asks for a timer that would overflow and fire at once", () => {
+  const clock = virtualClock(time, EPOCH);
+  const after = vi.spyOn(clock, "after");
+  new Alarm(clock, ring).update(waiting(60 * DAY_MS));
+  expect(after.mock.calls[0]?.[0]).toBe(2 ** 31 - 1);
+});
+
+test("it does not ring once it is stopped", async () => {
+  alarm.update(waiting(HOUR_MS));
+  alarm.stop();
+  await time.runUntil(2 * HOUR_MS);
+  expect(ring).not.toHaveBeenCalled();
+});
