@@ -79,6 +79,7 @@ class History {
   #signIns = 0;
   #owner = { name: "", since: 0 };
   #fileCount = 0;
+  #hasDiskFailed = false;
   /** When the last thing from outside is over, by `elapsed`. */
   #unrestUntil = 0;
 
@@ -273,6 +274,7 @@ class History {
       // What can't be written is forgotten with the worker, and found out again.
       for (const upload of this.monitor.uploads.values()) upload.isProgressExcused = true;
       this.#disk.fault = fault;
+      this.#hasDiskFailed = true;
       this.#later(forMs, () => {
         this.#disk.fault = undefined;
       });
@@ -340,8 +342,14 @@ class History {
       return { upload, wanted: { ...wanted, ...(hours && { conditions: { hours } }) } };
     });
     try {
-      await tab.uploads.addAll(files.map(({ wanted }) => wanted));
-      for (const { upload } of files) upload.isPromised = true;
+      const ids = await tab.uploads.addAll(files.map(({ wanted }) => wanted));
+      for (const [index, { upload }] of files.entries()) {
+        upload.isPromised = true;
+        const shown = tab.uploads.get(ids[index] as string);
+        const isUnsafe = shown?.durability === "memory" && ["queued", "uploading"].includes(shown.state);
+        if (isUnsafe && !this.#hasDiskFailed && !upload.isExcused)
+          this.monitor.violate("add has settled before the file is safe", upload.key);
+      }
     } catch (error) {
       this.monitor.note(`add was refused: ${error}`);
     }

@@ -102,6 +102,7 @@ export class Monitor {
     if (!browser().isDriver(life, lockName)) this.violate("two workers drive at once", operation);
     const upload = this.#uploadOf(request);
     if (upload) this.#assertMayMove(upload, operation);
+    if (operation === "begin" && upload) this.#assertNothingIsThrownAway(request, upload);
     if (operation !== "put") return;
     if (this.#underWay.has(part)) this.violate("a part is sent twice at the same time", part);
     this.#underWay.set(part, request);
@@ -129,6 +130,15 @@ export class Monitor {
     const part = partOf(request);
     if (this.#underWay.get(part) === request) this.#underWay.delete(part);
     this.note(`← ${request.operation} ${part}`);
+  }
+
+  /** An upload that S3 still has, with parts, must go on, and not begin anew. */
+  #assertNothingIsThrownAway({ body }: SimRequest, { key, isEnding, isExcused }: KnownUpload): void {
+    const { uploadId } = body as { uploadId: string };
+    const open = [...this.#context.s3.uploads.values()].find(
+      (upload) => upload.uploadId === uploadId && upload.parts.size > 0,
+    );
+    if (open && !isEnding && !isExcused) this.violate("an upload that S3 has begins anew", key);
   }
 
   #assertMayMove(upload: KnownUpload, operation: string): void {

@@ -5,6 +5,7 @@ import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { runHistory } from "./history.ts";
+import { runPlanted } from "./run-planted.ts";
 import { runSeed } from "./run-seed.ts";
 import { ruleOf, shrink } from "./shrink.ts";
 
@@ -16,11 +17,17 @@ const { values } = parseArgs({
     from: { type: "string", default: "1" },
     seed: { type: "string" },
     "stop-at": { type: "string", default: "20" },
+    planted: { type: "boolean", default: false },
   },
 });
 
 process.on("unhandledRejection", () => {});
-process.exitCode = (await (values.seed ? repeat(Number(values.seed)) : runAll())) ? 0 : 1;
+process.exitCode = (await runWhatIsWanted()) ? 0 : 1;
+
+function runWhatIsWanted(): Promise<boolean> {
+  if (values.planted) return runPlanted();
+  return values.seed ? repeat(Number(values.seed)) : runAll();
+}
 
 /** Repeats one history, in its shortest form. Returns whether it is as it should be. */
 async function repeat(seed: number): Promise<boolean> {
