@@ -38,6 +38,8 @@ export function classifyPut({ status, s3Code = "", retryAfterMs }: AnswerHead): 
     return { kind: "signature" };
   // Ceph says NoSuchKey of the upload, too. Whether it is so, the list of its parts tells.
   if (s3Code === "NoSuchUpload" || s3Code === "NoSuchKey") return fault("transient", "UPLOAD_GONE");
+  // Another object is there; or this one, if the answer to an earlier try was lost.
+  if (s3Code === "PreconditionFailed") return fault("transient", "OBJECT_EXISTS");
   if (DAMAGED.has(s3Code)) return fault("transient", "BAD_DIGEST");
   if (status === 429 || status === 503 || THROTTLED.has(s3Code))
     return { kind: "notStored", fault: new StorageFault("transient", "SLOW_DOWN", details) };

@@ -115,6 +115,14 @@ export async function openIdbDatabase(name: string, clock: { now(): number }): P
         return true;
       }),
 
+    doubtParts: (id, token, partNumbers) =>
+      writeIfOpen(id, token, (parts) =>
+        partNumbers.map(async (partNumber) => {
+          const row = await parts.get([id, partNumber]);
+          if (row?.state !== "done") await parts.put(claimOf(id, partNumber));
+        }),
+      ),
+
     partsDone: (id, token, receipts) =>
       writeIfOpen(id, token, (parts) =>
         receipts.map((receipt) => parts.put({ uploadId: id, state: "done", ...receipt })),

@@ -139,6 +139,14 @@ class MemoryDatabase implements UploadDatabase {
     return true;
   }
 
+  async doubtParts(id: string, token: string, partNumbers: readonly number[]) {
+    const { uploads } = this.#open();
+    if (!isOpenUnder(uploads.get(id), token)) return;
+    const own = this.#partsOf(id);
+    for (const partNumber of partNumbers)
+      if (own.get(partNumber)?.state !== "done") own.set(partNumber, claimOf(id, partNumber));
+  }
+
   async partsDone(id: string, token: string, receipts: Parameters<UploadDatabase["partsDone"]>[2]) {
     const { uploads } = this.#open();
     if (!isOpenUnder(uploads.get(id), token)) return;

@@ -43,6 +43,11 @@ export interface UploadDatabase {
   allParts(): Promise<ReadonlyMap<string, readonly PartRecord[]>>;
   /** Claims parts before their PUTs go out. False if the upload is not being sent with this token any more. */
   claimParts(id: string, token: string, partNumbers: readonly number[]): Promise<boolean>;
+  /**
+   * Notes parts that somebody else may have sent, whether or not the upload is being sent now. Parts that S3 is known to have
+   * stay so. Does nothing if the upload has ended or begun anew meanwhile.
+   */
+  doubtParts(id: string, token: string, partNumbers: readonly number[]): Promise<void>;
   /** Records what S3 has. Does nothing if the upload has ended or begun anew meanwhile. */
   partsDone(id: string, token: string, parts: readonly PartReceipt[]): Promise<void>;
   /** Forgets parts that S3 turned out not to have. Does nothing if the upload has ended or begun anew meanwhile. */

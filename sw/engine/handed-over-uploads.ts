@@ -86,14 +86,15 @@ export class HandedOverUploads {
     const { roster, database, supervisor, clock } = this.#options;
     for (const { uploadId, ...range } of ranges) {
       const upload = roster.get(uploadId);
-      if (upload?.record.state !== "uploading") continue;
-      const { ledger } = upload;
-      const doubtful = partNumbersOf(range).filter(
-        (part) => part <= ledger.plan.partCount && !ledger.isDone(part) && !ledger.flyingParts.has(part),
+      if (!upload) continue;
+      const { record } = upload;
+      if (!("remote" in record) || record.remote.at !== "open") continue;
+      const partNumbers = partNumbersOf(range).filter(
+        (part) => part <= record.plan.partCount && !upload.ledger.isDone(part),
       );
-      await database.claimParts(uploadId, upload.record.remote.token, doubtful);
-      for (const partNumber of doubtful)
-        if (!ledger.isDone(partNumber)) ledger.doubt(partNumber, clock.elapsed());
+      // In memory first: while this is written, a part may be started, or come back unsent.
+      for (const partNumber of partNumbers) upload.ledger.suspect(partNumber, clock.elapsed());
+      await database.doubtParts(uploadId, record.remote.token, partNumbers);
     }
     supervisor.startDueWork();
   }

@@ -97,9 +97,9 @@ export class FileCopies<Upload extends FileHolder> {
     const { record, id } = upload;
     if (record.state !== "waiting" || record.reason !== "file" || this.#underWay.has(id)) return;
     const kept = await this.#options.database.bytes(id);
-    if (!kept || kept instanceof Blob) throw new UploadError("FILE_LOST");
+    if (!kept) throw new UploadError("FILE_LOST");
     await openSource(kept);
-    await this.#options.apply(upload, { type: "stored", durability: "handle" });
+    await this.#options.apply(upload, { type: "stored", durability: durabilityOf(kept) });
     await this.#wake(upload);
   }
 
@@ -131,6 +131,8 @@ export class FileCopies<Upload extends FileHolder> {
       // From now on the copy is read: the file on disk may change or vanish.
       if (source instanceof Blob) upload.bytes = await openBytes(database, upload.record);
       await apply(upload, { type: "stored", durability: durabilityOf(source) });
+      // Its driver may have found the file missing since it was given.
+      await this.#wake(upload);
     } catch (error) {
       if (signal.aborted) return;
       if (error instanceof UploadError && error.code === "FILE_CHANGED")

@@ -20,6 +20,8 @@ export class PartLedger {
   readonly #doubtful = new Map<number, Doubt>();
   /** Parts to send again, before `#cursor` goes on. */
   readonly #returned = new Set<number>();
+  /** Flying parts that somebody else may send as well: should they come back, S3 is asked first. */
+  readonly #suspected = new Set<number>();
   /** Of parts that are pending or flying again after faults. */
   readonly #troubles = new Map<number, Trouble>();
   #cursor = 1;
@@ -107,6 +109,13 @@ export class PartLedger {
     this.#doubtful.set(partNumber, { ...trouble, dueAt });
   }
 
+  /** Somebody else may have sent the part, or be sending it. From `now` on it is looked up before it is sent. */
+  suspect(partNumber: number, now: number): void {
+    if (this.isDone(partNumber)) return;
+    if (this.#flying.has(partNumber)) this.#suspected.add(partNumber);
+    else this.doubt(partNumber, now);
+  }
+
   /** Faults in a row that this part has had. */
   attemptsOf(partNumber: number): number {
     return this.#troubleOf(partNumber).attempts;
@@ -145,8 +154,13 @@ export class PartLedger {
   /** It is pending again: S3 does not have it whole, or nothing of it was sent. */
   giveBack(partNumber: number): void {
     const trouble = this.#troubleOf(partNumber);
+    const isSuspected = this.#suspected.has(partNumber);
     this.#leave(partNumber);
     if (this.isDone(partNumber)) return;
+    if (isSuspected) {
+      this.#doubtful.set(partNumber, { ...trouble, dueAt: 0 });
+      return;
+    }
     if (trouble.attempts > 0) this.#troubles.set(partNumber, trouble);
     if (partNumber < this.#cursor) this.#returned.add(partNumber);
   }
@@ -172,6 +186,7 @@ export class PartLedger {
 
   #leave(partNumber: number): void {
     this.#flying.delete(partNumber);
+    this.#suspected.delete(partNumber);
     this.#doubtful.delete(partNumber);
     this.#returned.delete(partNumber);
     this.#troubles.delete(partNumber);

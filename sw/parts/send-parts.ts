@@ -35,7 +35,7 @@ export interface SendContext {
 }
 
 /** Faults that say nothing about S3 as a whole. */
-const OF_ONE_PART: ReadonlySet<UploadErrorCode> = new Set(["BAD_DIGEST", "UPLOAD_GONE"]);
+const OF_ONE_PART: ReadonlySet<UploadErrorCode> = new Set(["BAD_DIGEST", "UPLOAD_GONE", "OBJECT_EXISTS"]);
 
 /** How the sending ended, other than by an error. */
 export type SendEnd =
@@ -262,10 +262,12 @@ class PartSender {
       ? new StorageFault("network", "STORAGE_UNREACHABLE", { cause: given })
       : given;
     pace.failed(fault);
-    if (!isPassing(fault)) {
+    // By the second time the look-up has shown that the object is another one.
+    const isTaken = fault.code === "OBJECT_EXISTS" && attempts > 1;
+    if (!isPassing(fault) || isTaken) {
       s3.leave();
       this.#doubt(partNumber, this.#now(), fault);
-      throw fault;
+      throw isTaken ? new StorageFault("permanent", fault.code, { cause: fault }) : fault;
     }
     const now = platform.clock.elapsed();
     // These are this part's own troubles, and no other's.

@@ -200,6 +200,15 @@ export function uploadDatabaseSuite(defineTest: DefineTest, makeBed: () => Promi
     assert.deepEqual(await database.parts(a), [claim(a, 1)]);
   });
 
+  test("notes what somebody else may have sent of a paused upload, but for what S3 is known to have", async (database) => {
+    const [a] = await uploading(database, 1);
+    await database.partsDone(a, "t", [receipt(1)]);
+    await apply(database, a, { type: "pause", reason: "user" });
+    await database.doubtParts(a, "other", [3]);
+    await database.doubtParts(a, "t", [1, 2]);
+    assert.deepEqual(await database.parts(a), [done(a, 1), claim(a, 2)]);
+  });
+
   test("takes receipts of a paused upload, since S3 has those parts", async (database) => {
     const [a] = await uploading(database, 1);
     await database.claimParts(a, "t", [1]);
@@ -433,6 +442,7 @@ async function assertClosed(database: UploadDatabase): Promise<void> {
     owner: database.owner(),
     setOwner: database.setOwner("eve"),
     partSpeed: database.partSpeed(),
+    doubtParts: database.doubtParts(unknownId, "t", [1]),
     usesAuth: database.usesAuth(),
     setUsesAuth: database.setUsesAuth(true),
     setPartSpeed: database.setPartSpeed(1),

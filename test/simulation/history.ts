@@ -421,15 +421,16 @@ class History {
   async #setOwner(name: string): Promise<void> {
     const [tab] = this.#browser.tabs;
     if (!tab) return;
+    const before = this.#owner;
     // From the call on either may be right; the rule counts from its answer.
-    const since = () => ({ name, since: this.#time.elapsed });
     this.#owner = { name, since: Number.POSITIVE_INFINITY };
     try {
       await tab.uploads.setOwner(name);
+      this.#owner = { name, since: this.#time.elapsed };
     } catch (error) {
       this.monitor.note(`setOwner was refused: ${error}`);
+      if (this.#owner.since === Number.POSITIVE_INFINITY) this.#owner = before;
     }
-    if (this.#owner.name === name) this.#owner = since();
     if (this.#scenario.auth === "bearer") tab.uploads.setAuth(() => this.#bearer()).catch(() => {});
   }
 

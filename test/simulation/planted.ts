@@ -125,7 +125,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   {
     name: "what the browser may have sent is not looked up",
     file: "sw/engine/handed-over-uploads.ts",
-    find: "if (!ledger.isDone(partNumber)) ledger.doubt(partNumber, clock.elapsed());",
+    find: "for (const partNumber of partNumbers) upload.ledger.suspect(partNumber, clock.elapsed());",
     replace: "",
   },
   {

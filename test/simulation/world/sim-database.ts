@@ -65,6 +65,7 @@ export class SimDatabases {
       parts: (id) => read(() => memory.parts(id)),
       allParts: () => read(() => memory.allParts()),
       claimParts: (id, token, numbers) => write("claimParts", () => memory.claimParts(id, token, numbers)),
+      doubtParts: (id, token, numbers) => write("doubtParts", () => memory.doubtParts(id, token, numbers)),
       partsDone: (id, token, parts) => write("partsDone", () => memory.partsDone(id, token, parts)),
       unclaimParts: (id, token, numbers) =>
         write("unclaimParts", () => memory.unclaimParts(id, token, numbers)),
