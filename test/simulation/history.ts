@@ -15,6 +15,8 @@ import type { SimTab } from "./world/sim-tab.ts";
 export interface HistoryEnd {
   readonly violations: readonly string[];
   readonly log: readonly string[];
+  /** When workers have sent requests, in milliseconds since the history's begin. */
+  readonly requestsAt: readonly number[];
 }
 
 const EPOCH = Date.UTC(2027, 0, 15, 12);
@@ -41,6 +43,7 @@ const MODES: Readonly<Record<Extract<Happening, { type: "origin" }>["mode"], Ori
   page404: { type: "page", status: 404 },
   page200: { type: "page", status: 200 },
   backendFails: { type: "backendFails" },
+  gateway: { type: "limits", perMinute: 100 },
 };
 
 /** Runs one history from its begin to its end, or to the first thing that must never be. */
@@ -57,7 +60,8 @@ export async function runHistory(scenario: Scenario): Promise<HistoryEnd> {
   } finally {
     undo();
   }
-  return { violations: history.monitor.violations, log: history.monitor.log };
+  const { violations, log, requestsAt } = history.monitor;
+  return { violations, log, requestsAt };
 }
 
 type HappeningOf<Type extends Happening["type"]> = Extract<Happening, { type: Type }>;
@@ -328,7 +332,10 @@ class History {
     return tab;
   }
 
-  async #add(tab: SimTab, { sizes, lane, hours }: Extract<Happening, { type: "add" }>): Promise<void> {
+  async #add(
+    tab: SimTab,
+    { sizes, lane, hours, parts = MOST_PARTS }: Extract<Happening, { type: "add" }>,
+  ): Promise<void> {
     const files = sizes.map((size) => {
       this.#fileCount += 1;
       const key = `file-${this.#fileCount}`;
@@ -337,7 +344,7 @@ class History {
       const upload = knownUpload({ key, size, content: key });
       this.monitor.uploads.set(key, upload);
       const file = new SimFile(content, size, key, EPOCH);
-      const partSize = Math.max(PART_BYTES, Math.ceil(size / MOST_PARTS));
+      const partSize = Math.max(PART_BYTES, Math.ceil(size / parts));
       const wanted = { file, key, lane, ...(size > 2 * PART_BYTES && { partSize }) };
       return { upload, wanted: { ...wanted, ...(hours && { conditions: { hours } }) } };
     });

@@ -67,7 +67,7 @@ export class Monitor {
   readonly #confirmed = new Set<string>();
   readonly #underWay = new Map<string, SimRequest>();
   writes = 0;
-  requests = 0;
+  readonly requestsAt: number[] = [];
   /** What has happened from outside. */
   disturbances = 0;
 
@@ -97,7 +97,7 @@ export class Monitor {
     const { life, operation, url, fingerprint } = request;
     const part = partOf(request);
     this.note(`→ ${operation} ${part}`);
-    this.requests += 1;
+    this.requestsAt.push(time.elapsed);
     if (operation !== "put" && !["begin", "sign", "complete"].includes(operation)) return;
     if (!browser().isDriver(life, lockName)) this.violate("two workers drive at once", operation);
     const upload = this.#uploadOf(request);
@@ -220,7 +220,7 @@ export class Monitor {
   /** What was written must stay within a small constant for each upload, part, command and fault. */
   assertCost(): void {
     // A begin, its bytes, each part's claim and receipt, its end; and for each thing that happens, all that were under way.
-    const allowed = 40 + 14 * this.uploads.size + 3 * this.requests + this.disturbances * 30;
+    const allowed = 40 + 14 * this.uploads.size + 3 * this.requestsAt.length + this.disturbances * 30;
     if (this.writes > allowed)
       this.violate("the database is written too often", `${this.writes} times, ${allowed} allowed`);
   }

@@ -13,6 +13,8 @@ export type Happening = { readonly at: number } & (
       readonly tab: number;
       readonly sizes: readonly number[];
       readonly lane: "auto" | "worker" | "browser";
+      /** Most parts that a file is cut into. @default 12 */
+      readonly parts?: number;
       /** Hours of the day by the simulated clock; null for always. */
       readonly hours: { readonly from: number; readonly to: number } | null;
     }
@@ -39,7 +41,8 @@ export type Happening = { readonly at: number } & (
         | "page403"
         | "page404"
         | "page200"
-        | "backendFails";
+        | "backendFails"
+        | "gateway";
       readonly forMs: number;
     }
   | { readonly type: "slowLink"; readonly bytesPerMs: number; readonly forMs: number }

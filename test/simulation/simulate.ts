@@ -1,15 +1,11 @@
 // `npm run simulate -- --seeds 20000 --from 1`: runs so many histories on all cores. `--seed N`: repeats one, prints its shortest
 // form that still fails, and that one's history. `--planted`: runs against planted faults.
-import { fork } from "node:child_process";
-import { availableParallelism } from "node:os";
-import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { runHistory } from "./history.ts";
 import { runPlanted } from "./run-planted.ts";
 import { runSeed } from "./run-seed.ts";
+import { runSeeds } from "./run-seeds.ts";
 import { ruleOf, shrink } from "./shrink.ts";
-
-const WORKER = fileURLToPath(new URL("./simulate-worker.ts", import.meta.url));
 
 const { values } = parseArgs({
   options: {
@@ -47,42 +43,20 @@ async function repeat(seed: number): Promise<boolean> {
 
 /** Runs all seeds on all cores. Returns whether none has broken a rule. */
 async function runAll(): Promise<boolean> {
-  const from = Number(values.from);
-  const end = from + Number(values.seeds);
-  const mostFailures = Number(values["stop-at"]);
-  const failures: { seed: number; violations: readonly string[] }[] = [];
-  let next = from;
-  let done = 0;
+  const count = Number(values.seeds);
   const startedAt = performance.now();
-  const progress = () => {
+  let progress = "";
+  const range = { from: Number(values.from), count, mostBroken: Number(values["stop-at"]) };
+  const timer = setInterval(() => console.error(progress), 5_000);
+  const broken = await runSeeds(range, (done, failed) => {
     const rate = done / ((performance.now() - startedAt) / 1_000);
-    const left = Math.round((end - from - done) / rate);
-    return `${done} of ${end - from} seeds, ${failures.length} broken, ${rate.toFixed(1)} a second, ${left} s left`;
-  };
-  const timer = setInterval(() => console.error(progress()), 5_000);
-  const lanes = Array.from({ length: availableParallelism() }, () => {
-    const worker = fork(WORKER, { execArgv: [...process.execArgv, "--import", "tsx"] });
-    return new Promise<void>((resolve, reject) => {
-      worker.on("message", (message: "ready" | { seed: number; violations: string[] }) => {
-        if (message !== "ready") {
-          done += 1;
-          if (message.violations.length > 0) failures.push(message);
-        }
-        if (next < end && failures.length < mostFailures) worker.send(next++);
-        else {
-          worker.disconnect();
-          resolve();
-        }
-      });
-      worker.on("exit", (code) => code && reject(new Error(`a simulation ended with ${code}`)));
-    });
+    const left = Math.round((count - done) / rate);
+    progress = `${done} of ${count} seeds, ${failed} broken, ${rate.toFixed(1)} a second, ${left} s left`;
   });
-  await Promise.all(lanes);
   clearInterval(timer);
-  for (const { seed, violations } of failures.sort((a, b) => a.seed - b.seed))
-    console.log(`seed ${seed}: ${violations[0]}`);
-  console.log(progress());
-  return failures.length === 0;
+  for (const { seed, violations } of broken) console.log(`seed ${seed}: ${violations[0]}`);
+  console.log(progress);
+  return broken.length === 0;
 }
 
 function print(log: readonly string[]): void {

@@ -35,13 +35,14 @@ class RecordedCommands implements UploadCommands {
   }
   pause = (id: string | null) => this.#note("pause", id);
   resume = (id: string | null) => this.#note("resume", id);
-  retry = (id: string) => this.#note("retry", id);
+  retry = (id: string | null) => this.#note("retry", id);
   cancel = (id: string) => this.#note("cancel", id);
   remove = (id: string | null) => this.#note("remove", id);
   attach = (id: string, source: unknown) => this.#note("attach", id, source);
   reopen = (id: string) => this.#note("reopen", id);
   setOwner = (owner: string) => this.#note("setOwner", owner);
-  authorized = () => this.#note("authorized");
+  authorized = (usesAuth: boolean) => this.#note("authorized", usesAuth);
+  visited = () => this.#note("visited");
   takeBack = () => this.#note("takeBack");
 
   async handle(id: string) {

@@ -47,6 +47,7 @@ beforeEach(async () => {
     database,
     platform: { storageEstimate: async () => estimate },
     find: (id) => uploads.get(id),
+    isStored: (id) => uploads.has(id) || disk.unreadableIds.has(id),
     apply,
     onSettled: () => {
       settledCopies += 1;

@@ -50,13 +50,15 @@ const call = (id: string, path: unknown = ["pause"], more: object = {}) => ({
 let api: PausingApi;
 let page: Page;
 let onHandedOver: ReturnType<typeof vi.fn<(message: object, clientId: string) => Promise<void>>>;
+let visit: ReturnType<typeof vi.fn<() => Promise<void>>>;
 let handle: (data: unknown, source?: unknown) => Promise<void> | undefined;
 
 beforeEach(() => {
   api = new PausingApi();
   page = new Page("page 1");
   onHandedOver = vi.fn(async () => {});
-  const handler = createMessageHandler(api as unknown as WorkerApi, onHandedOver);
+  visit = vi.fn(async () => {});
+  const handler = createMessageHandler(api as unknown as WorkerApi, { handedOver: onHandedOver, visit });
   handle = (data, source = page) => handler({ data, source } as never);
 });
 

@@ -38,7 +38,12 @@ const put = (more: Partial<PutOptions> = {}) =>
     ...more,
   });
 const post = (headers = {}) =>
-  postJson(transport, new URL("https://app.test/up/begin"), { a: 1 }, { headers, timeoutMs: 5_000 });
+  postJson(
+    transport,
+    new URL("https://app.test/up/begin"),
+    { a: 1 },
+    { headers, credentials: "same-origin", timeoutMs: 5_000 },
+  );
 const whole = () => fetchWhole(transport, new Request("https://s3.test/b?uploads"), 5_000);
 
 describe.each([

@@ -30,7 +30,7 @@ test.each<GivenOptions>([
   { partSize: { strategy: "bySize" } },
   { partSize: { strategy: "adaptive" } },
   { partSize: { strategy: "adaptive", seconds: 1 } },
-  { retry: { maxServerAttempts: 1 } },
+  { retry: { baseMs: 1 } },
   { stallTimeoutMs: 24 * 3_600_000 },
 ])("%j is allowed", (given) => {
   expect(checkOptions(given)).toMatchObject(given);

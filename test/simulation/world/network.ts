@@ -20,6 +20,8 @@ export type OriginMode =
   | { readonly type: "losesAnswers"; readonly share: number }
   /** So many requests fail with 503 at random. */
   | { readonly type: "flaky"; readonly share: number }
+  /** A gateway lets so many requests a minute pass, and answers the others with 429. */
+  | { readonly type: "limits"; readonly perMinute: number }
   /** The app's server is fine, but S3 fails it with 503. */
   | { readonly type: "backendFails" };
 
@@ -77,6 +79,8 @@ export class Network {
   readonly #options: NetworkOptions;
   readonly #handler: UploadHandler;
   readonly #cutOff = new Set<() => void>();
+  /** What a gateway has let through in this minute. */
+  #passed = { minute: 0, count: 0 };
 
   constructor(options: NetworkOptions) {
     this.#options = options;
@@ -150,6 +154,8 @@ export class Network {
         status: mode.status,
         headers: { "content-type": "text/html" },
       });
+    if (mode.type === "limits" && !this.#isLetThrough(mode.perMinute))
+      return new Response("", { status: 429 });
     if (mode.type === "flaky" && random.chance(mode.share)) return new Response("", { status: 503 });
     if (request.method === "PUT") {
       const size = init.body instanceof Blob ? init.body.size : 0;
@@ -171,6 +177,13 @@ export class Network {
       body: init.body as string,
     });
     return time.freezeFor(this.#handler(asked));
+  }
+
+  #isLetThrough(perMinute: number): boolean {
+    const minute = Math.floor(this.#options.time.elapsed / 60_000);
+    if (this.#passed.minute !== minute) this.#passed = { minute, count: 0 };
+    this.#passed.count += 1;
+    return this.#passed.count <= perMinute;
   }
 
   /** Lets time pass for what is on the wire. Rejects if the sender gives up, or the link breaks. */

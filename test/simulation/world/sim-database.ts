@@ -26,6 +26,8 @@ export interface DatabaseWatcher {
 
 /** Milliseconds from a call to its commit, and from there to its answer. */
 const CALL_MS = 1;
+/** However large a file is: what happens between two pieces happens between any. */
+const MOST_PIECES = 50;
 
 /**
  * An upload database that costs time: each store has one writer at a time, and a life that ends between the commit and the
@@ -72,12 +74,13 @@ export class SimDatabases {
       bytes: (id) => read(() => memory.bytes(id)),
       putBytes: async (id, source, signal) => {
         const size = source instanceof Blob ? source.size : 0;
-        for (let left = size - this.#disk.pieceBytes; left > 0; left -= this.#disk.pieceBytes) {
+        const pieceBytes = Math.max(this.#disk.pieceBytes, size / MOST_PIECES);
+        for (let left = size - pieceBytes; left > 0; left -= pieceBytes) {
           signal?.throwIfAborted();
-          const pieceMs = Math.min(left, this.#disk.pieceBytes) / this.#disk.bytesPerMs;
+          const pieceMs = Math.min(left, pieceBytes) / this.#disk.bytesPerMs;
           await this.#write(life, "bytes", "putBytes", async () => {}, pieceMs);
         }
-        const lastMs = Math.min(size, this.#disk.pieceBytes) / this.#disk.bytesPerMs;
+        const lastMs = Math.min(size, pieceBytes) / this.#disk.bytesPerMs;
         await this.#write(
           life,
           "bytes",

@@ -55,7 +55,10 @@ describe("a call", () => {
 
   test("reaches the worker's real end of this line and comes back", async () => {
     const api = { pause: vi.fn(async (id: string) => ({ ok: true, value: id })) };
-    const handle = createMessageHandler(api as unknown as WorkerApi, async () => {});
+    const handle = createMessageHandler(api as unknown as WorkerApi, {
+      handedOver: async () => {},
+      visit: async () => {},
+    });
     const source = { id: "page", postMessage: (message: unknown) => worker.say(message) };
     vi.spyOn(worker, "post").mockImplementation((data) => void handle({ data, source } as never));
     connection = new Connection({ clock: virtualClock(time), worker });
