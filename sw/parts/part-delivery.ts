@@ -106,7 +106,8 @@ export class PartDelivery {
     const outcome = classifyPut(answer);
     if (outcome.kind === "fault" || outcome.kind === "notStored") {
       const { fault, kind } = outcome;
-      if (fault.kind === "permanent") this.#signatures.drop(partNumber);
+      // S3 may not have liked it; but one that is merely busy has not looked at it.
+      if (kind === "fault") this.#signatures.drop(partNumber);
       if (fault.code === "BAD_DIGEST" && checksum) this.#damaged.set(partNumber, checksum);
       return { type: "fault", fault, mayBeStored: kind === "fault" };
     }

@@ -2,7 +2,7 @@ import { assert } from "chai";
 import type { UploadDatabase } from "../../sw/database/upload-database.ts";
 import type { UploadRecord } from "../../sw/model/record.ts";
 import type { UploadEvent } from "../../sw/model/transition.ts";
-import { fault, records } from "../unit/records.ts";
+import { records } from "../unit/records.ts";
 
 /** What the suite needs of an implementation, anew for each test. */
 export interface DatabaseBed {
@@ -149,14 +149,14 @@ export function uploadDatabaseSuite(defineTest: DefineTest, makeBed: () => Promi
     await database.claimParts(a, "t", [1, 2]);
     await database.claimParts(b, "t", [1]);
     const results = await database.apply([
-      { id: a, event: { type: "fail", error: fault } },
+      { id: a, event: { type: "cancel" } },
       { id: a, event: { type: "aborted" } },
       { id: a, event: { type: "remove" } },
       { id: a, event: { type: "retry" } },
     ]);
     assert.deepEqual(
       results.map(({ record }) => record?.state),
-      ["failed", "failed", undefined, undefined],
+      ["canceled", "canceled", undefined, undefined],
     );
     assert.deepEqual(await statesOf(database), { [b]: "uploading" });
     assert.deepEqual([...(await database.allParts()).keys()], [b]);

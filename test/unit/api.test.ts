@@ -284,11 +284,11 @@ describe("hostile arguments", () => {
     expect(auth).toEqual([]);
   }
 
-  describe.each(["pause", "resume", "remove"] as const)("of %s", (name) => {
+  describe.each(["pause", "resume", "retry", "remove"] as const)("of %s", (name) => {
     test.each(named(NOT_IDS))("are refused: the id %s", (_name, id) => expectRefused(api[name](id as never)));
   });
 
-  describe.each(["retry", "cancel", "handle", "reopen"] as const)("of %s", (name) => {
+  describe.each(["cancel", "handle", "reopen"] as const)("of %s", (name) => {
     test.each(named([...NOT_IDS, null]))("are refused: the id %s", (_name, id) =>
       expectRefused(api[name](id as never)),
     );

@@ -293,6 +293,13 @@ describe("opening a file again", () => {
     expect(upload.record).toMatchObject({ state: "uploading", durability: "handle" });
   });
 
+  test("wakes its upload if a copy has been kept since", async () => {
+    const [upload] = (await add(waitingForFile)) as [Upload];
+    await database.putBytes(ID, file);
+    await copies.reopen(upload);
+    expect(upload.record).toMatchObject({ state: "uploading", durability: "stored" });
+  });
+
   test.each([
     [
       "the user has not allowed it",
@@ -300,7 +307,6 @@ describe("opening a file again", () => {
       "FILE_PERMISSION",
     ],
     ["the file is gone", new FileHandle(new DOMException("no", "NotFoundError")), "FILE_LOST"],
-    ["a copy was kept, not a handle", file, "FILE_LOST"],
     ["nothing was kept", undefined, "FILE_LOST"],
   ])("is refused where %s", async (_why, source, code) => {
     const [upload] = (await add(waitingForFile)) as [Upload];

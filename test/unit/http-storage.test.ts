@@ -201,8 +201,8 @@ describe("a refusal", () => {
     ["a detail of megabytes", JSON.stringify({ error: { ...error, detail: "x".repeat(4_097) } })],
   ])("with %s is judged by its status", async (_what, body) => {
     expect(await refused(new Response(body, { status: 403 }))).toMatchObject({
-      kind: "permanent",
-      code: "FORBIDDEN",
+      kind: "transient",
+      code: "SERVER_RESPONSE_INVALID",
       detail: "403",
     });
   });

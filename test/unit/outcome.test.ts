@@ -3,59 +3,69 @@ import { classifyPut, classifyStatus, parseRetryAfter } from "../../src/core/out
 
 describe("S3's answer to a PUT", () => {
   test.each([
-    // status, S3's code, what it means, the error's code
-    [200, undefined, "stored", undefined],
-    [204, undefined, "stored", undefined],
-    [401, undefined, "signature", undefined],
-    [403, undefined, "signature", undefined],
-    [403, "RequestTimeTooSkewed", "signature", undefined],
-    [403, "SignatureDoesNotMatch", "signature", undefined],
-    [400, "ExpiredToken", "signature", undefined],
-    [404, "NoSuchUpload", "gone", "UPLOAD_GONE"],
-    [400, "BadDigest", "transient", "BAD_DIGEST"],
-    [400, "XAmzContentChecksumMismatch", "transient", "BAD_DIGEST"],
-    [404, "NoSuchKey", "gone", "UPLOAD_GONE"],
-    [404, "NoSuchBucket", "permanent", "FORBIDDEN"],
-    [400, "IncompleteBody", "transient", "SERVER_ERROR"],
-    [400, "RequestTimeout", "transient", "SERVER_ERROR"],
-    [408, undefined, "transient", "SERVER_ERROR"],
-    [425, undefined, "transient", "SERVER_ERROR"],
-    [429, undefined, "transient", "SLOW_DOWN"],
-    [500, "InternalError", "transient", "SERVER_ERROR"],
-    [503, "SlowDown", "transient", "SLOW_DOWN"],
-    [599, undefined, "transient", "SERVER_ERROR"],
-    [304, undefined, "permanent", "FORBIDDEN"],
-    [400, "EntityTooLarge", "permanent", "FILE_TOO_LARGE"],
-    [400, "InvalidArgument", "permanent", "FORBIDDEN"],
-    [404, "NoSuchBucket", "permanent", "FORBIDDEN"],
-    [405, undefined, "permanent", "FORBIDDEN"],
-    [411, "MissingContentLength", "permanent", "FORBIDDEN"],
-  ])("%d %s: %s", (status, s3Code, kind, code) => {
+    // status, S3's code, what it means, the fault's kind and code
+    [200, undefined, "stored"],
+    [204, undefined, "stored"],
+    [401, "InvalidAccessKeyId", "signature"],
+    [403, "AccessDenied", "signature"],
+    [403, "RequestTimeTooSkewed", "signature"],
+    [403, "SignatureDoesNotMatch", "signature"],
+    [400, "ExpiredToken", "signature"],
+    [429, undefined, "notStored", "transient", "SLOW_DOWN"],
+    [503, undefined, "notStored", "transient", "SLOW_DOWN"],
+    [503, "SlowDown", "notStored", "transient", "SLOW_DOWN"],
+    [400, "BadDigest", "fault", "transient", "BAD_DIGEST"],
+    [400, "XAmzContentChecksumMismatch", "fault", "transient", "BAD_DIGEST"],
+    [400, "IncompleteBody", "fault", "transient", "SERVER_ERROR"],
+    [400, "RequestTimeout", "fault", "transient", "SERVER_ERROR"],
+    [408, undefined, "fault", "transient", "SERVER_ERROR"],
+    [425, undefined, "fault", "transient", "SERVER_ERROR"],
+    [500, "InternalError", "fault", "transient", "SERVER_ERROR"],
+    [599, undefined, "fault", "transient", "SERVER_ERROR"],
+    // Whether the upload is gone, the list of its parts tells.
+    [404, "NoSuchUpload", "fault", "transient", "UPLOAD_GONE"],
+    [404, "NoSuchKey", "fault", "transient", "UPLOAD_GONE"],
+    [412, "PreconditionFailed", "fault", "transient", "OBJECT_EXISTS"],
+    // A code that nobody has heard of is no reason to give up.
+    [411, "MissingContentLength", "fault", "transient", "STORAGE_RESPONSE_INVALID"],
+    [404, "NoSuchBucket", "fault", "permanent", "FORBIDDEN"],
+    [400, "EntityTooLarge", "fault", "permanent", "FILE_TOO_LARGE"],
+    [400, "InvalidArgument", "fault", "permanent", "FORBIDDEN"],
+  ])("%d %s: %s", (status, s3Code, what, kind?: string, code?: string) => {
     const outcome = classifyPut({ status, s3Code });
-    expect(outcome.kind).toBe(kind);
-    expect("code" in outcome ? outcome.code : undefined).toBe(code);
+    expect(outcome.kind).toBe(what);
+    const fault = "fault" in outcome ? outcome.fault : undefined;
+    expect([fault?.kind, fault?.code]).toEqual([kind, code]);
   });
 
-  test("a fault names status and code, and passes on what the server asked for", () => {
+  test.each([301, 302, 304, 400, 401, 403, 404, 405, 410, 412, 413])(
+    "%d without S3's own code may be anybody's, and is never final",
+    (status) => {
+      expect(classifyPut({ status })).toMatchObject({
+        kind: "fault",
+        fault: { kind: "transient", code: "STORAGE_RESPONSE_INVALID", detail: String(status) },
+      });
+    },
+  );
+
+  test("names status and code in a fault, and passes on what the server asked for", () => {
     expect(classifyPut({ status: 503, s3Code: "SlowDown", retryAfterMs: 7_000 })).toMatchObject({
-      name: "StorageFault",
-      detail: "503 SlowDown",
-      retryAfterMs: 7_000,
+      fault: { name: "StorageFault", detail: "503 SlowDown", retryAfterMs: 7_000 },
     });
-    expect(classifyPut({ status: 500 })).toMatchObject({ detail: "500", retryAfterMs: undefined });
+    expect(classifyPut({ status: 500 })).toMatchObject({ fault: { detail: "500", retryAfterMs: undefined } });
   });
 });
 
 test.each([
   [401, "unauthorized", "UNAUTHORIZED"],
-  [403, "permanent", "FORBIDDEN"],
   [408, "transient", "SERVER_ERROR"],
+  [413, "transient", "REQUEST_TOO_LARGE"],
   [429, "transient", "SLOW_DOWN"],
   [500, "transient", "SERVER_ERROR"],
   [503, "transient", "SLOW_DOWN"],
-  // A captive portal, or a wrong endpoint.
+  // A captive portal, a firewall, or a wrong endpoint.
   [200, "transient", "SERVER_RESPONSE_INVALID"],
-  [302, "transient", "SERVER_RESPONSE_INVALID"],
+  [403, "transient", "SERVER_RESPONSE_INVALID"],
   [404, "transient", "SERVER_RESPONSE_INVALID"],
 ])("the app's server by its status alone: %d is %s, %s", (status, kind, code) => {
   expect(classifyStatus({ status })).toMatchObject({ kind, code, detail: String(status) });

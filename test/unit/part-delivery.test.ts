@@ -193,7 +193,7 @@ describe("signatures", () => {
 describe("a part that does not arrive", () => {
   test.each([
     [403, "AccessDenied", "403 AccessDenied"],
-    [401, undefined, "401"],
+    [401, "InvalidAccessKeyId", "401 InvalidAccessKeyId"],
     [400, "ExpiredToken", "400 ExpiredToken"],
   ])("since S3 refuses its signature (%i %s) says how", async (status, code, detail) => {
     network.answer(refusal(status, code));
@@ -202,7 +202,8 @@ describe("a part that does not arrive", () => {
 
   test.each([
     [503, "SlowDown", "transient", "SLOW_DOWN"],
-    [404, "NoSuchUpload", "gone", "UPLOAD_GONE"],
+    [404, "NoSuchUpload", "transient", "UPLOAD_GONE"],
+    [403, undefined, "transient", "STORAGE_RESPONSE_INVALID"],
     [400, "EntityTooLarge", "permanent", "FILE_TOO_LARGE"],
   ])("since S3 says %i %s is a fault", async (status, s3Code, kind, code) => {
     network.answer(refusal(status, s3Code));
@@ -228,9 +229,9 @@ describe("a part that does not arrive", () => {
     network.answer(noAnswer);
     const sending = delivery(noChecksum).send(1, partSpeed, none);
     const sent = settlementOf(sending);
-    await time.runUntil(timeoutMs - 0.001);
+    await time.runUntil(Math.ceil(timeoutMs) - 1);
     expect(sent.state).toBe("pending");
-    await time.runUntil(timeoutMs);
+    await time.runUntil(Math.ceil(timeoutMs));
     expect(await sending).toMatchObject({ type: "fault", fault: { code: "STALLED" } });
   });
 

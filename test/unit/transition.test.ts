@@ -54,9 +54,9 @@ describe("the main lines", () => {
     ["uploading", "conditionsUnmet", "waiting", ["halt", "drive"]],
     ["completing", "conditionsUnmet", "completing", []],
     ["paused", "conditionsUnmet", "paused", []],
-    ["queued", "fail", "failed", ["halt", "drive"]],
-    ["uploading", "fail", "failed", ["halt", "drive"]],
-    ["completing", "fail", "failed", ["halt", "drive"]],
+    ["queued", "fail", "failed", ["halt"]],
+    ["uploading", "fail", "failed", ["halt"]],
+    ["completing", "fail", "failed", ["halt"]],
     ["failed", "retry", "uploading", ["drive"]],
     // The user.
     ["queued", "pause", "paused", ["halt"]],
@@ -75,7 +75,9 @@ describe("the main lines", () => {
     ["waiting", "completed", "done", ["deleteBytes", "deleteParts"]],
     ["canceled", "completed", "done", ["deleteBytes", "deleteParts"]],
     // Tidying up at S3.
-    ["failed", "aborted", "failed", ["deleteParts"]],
+    ["failed", "aborted", "failed", []],
+    ["failed", "gone", "failed", ["deleteParts"]],
+    ["failed", "completed", "done", ["deleteBytes", "deleteParts"]],
     ["canceled", "aborted", "canceled", []],
   ];
   test.each(rows)("%s, %s: %s %j", (state, type, next, effects) => {

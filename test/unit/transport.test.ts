@@ -196,7 +196,7 @@ describe("a POST", () => {
     ['{"token":', undefined],
   ])("is answered with %s as JSON", async (text, json) => {
     network.answer(new Response(text, { status: 418 }));
-    expect(await post()).toEqual({ status: 418, json, retryAfterMs: undefined });
+    expect(await post()).toEqual({ status: 418, json, retryAfterMs: undefined, isRedirect: false });
   });
 });
 

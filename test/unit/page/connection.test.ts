@@ -181,7 +181,7 @@ describe("messages", () => {
     connection.wake();
     connection.handedOver("backhaul f", ranges, true);
     const handedOver = { ...envelope, type: "handedOver", fetchId: "backhaul f", ranges, isImmediate: true };
-    const sent = [{ ...envelope, type: "wake" }, handedOver];
+    const sent = [{ ...envelope, type: "wake", isVisit: false }, handedOver];
     expect(worker.heard).toEqual(sent);
     await time.runUntil(60_000);
     expect(worker.heard).toEqual(sent);
