@@ -95,6 +95,8 @@ describe("commands", () => {
     ["pause", [null], ["pause", null]],
     ["resume", [null], ["resume", null]],
     ["retry", [ID], ["retry", ID]],
+    ["retry", [null], ["retry", null]],
+    ["visit", [], ["visited"]],
     ["cancel", [ID], ["cancel", ID]],
     ["remove", [null], ["remove", null]],
     ["attach", [ID, file], ["attach", ID, file]],

@@ -173,6 +173,14 @@ describe("signatures", () => {
     expect(network.requests.map(({ url }) => new URL(url).searchParams.get("signature"))).toEqual(["1", "2"]);
   });
 
+  test("are used again after S3 was merely busy: it has not looked at them", async () => {
+    network.answer(refusal(503, "SlowDown"), stored("a"));
+    const each = delivery(noChecksum);
+    await each.send(1, null, none);
+    await each.send(1, null, none);
+    expect(signed).toHaveLength(1);
+  });
+
   test("of a part that has arrived are not kept", async () => {
     network.answer(stored("a"), stored("a"));
     const each = delivery(noChecksum);
@@ -201,13 +209,14 @@ describe("a part that does not arrive", () => {
   });
 
   test.each([
-    [503, "SlowDown", "transient", "SLOW_DOWN"],
-    [404, "NoSuchUpload", "transient", "UPLOAD_GONE"],
-    [403, undefined, "transient", "STORAGE_RESPONSE_INVALID"],
-    [400, "EntityTooLarge", "permanent", "FILE_TOO_LARGE"],
-  ])("since S3 says %i %s is a fault", async (status, s3Code, kind, code) => {
+    [503, "SlowDown", "transient", "SLOW_DOWN", false],
+    [404, "NoSuchUpload", "transient", "UPLOAD_GONE", true],
+    [403, undefined, "transient", "STORAGE_RESPONSE_INVALID", true],
+    [400, "EntityTooLarge", "permanent", "FILE_TOO_LARGE", true],
+  ])("since S3 says %i %s is a fault", async (status, s3Code, kind, code, mayBeStored) => {
     network.answer(refusal(status, s3Code));
-    expect(await delivery().send(1, null, none)).toMatchObject({ type: "fault", fault: { kind, code } });
+    const delivered = await delivery().send(1, null, none);
+    expect(delivered).toMatchObject({ type: "fault", fault: { kind, code }, mayBeStored });
   });
 
   test("since the network is gone is a fault", async () => {

@@ -198,6 +198,12 @@ describe("a POST", () => {
     network.answer(new Response(text, { status: 418 }));
     expect(await post()).toEqual({ status: 418, json, retryAfterMs: undefined, isRedirect: false });
   });
+
+  test.each([301, 302, 307])("is not sent elsewhere by a %i, which is told", async (status) => {
+    network.answer(new Response(null, { status, headers: { location: "https://app.test/login" } }));
+    expect(await post()).toMatchObject({ status, isRedirect: true });
+    expect(network.requests.map(({ init }) => init.redirect)).toEqual(["manual"]);
+  });
 });
 
 describe("a request of the SDK's", () => {

@@ -55,7 +55,6 @@ describe("what makes no sense is refused, with the option's name", () => {
     [{ partSize: { strategy: "adaptive", seconds: 3_601 } }, "partSize.seconds"],
     [{ retry: { baseMs: 0 } }, "retry.baseMs"],
     [{ retry: { maxMs: 24 * 3_600_000 + 1 } }, "retry.maxMs"],
-    [{ retry: { baseMs: 0 } }, "retry.baseMs"],
     [{ stallTimeoutMs: 0 }, "stallTimeoutMs"],
     [{ stallTimeoutMs: 24 * 3_600_000 + 1 }, "stallTimeoutMs"],
   ])("%j", (given, name) => {
