@@ -8,7 +8,8 @@ const ANSWER_MS = 5_000;
 /** Asks the pages for the headers that the app's server wants: only they know who is signed in. */
 export class AuthRequest {
   readonly #platform: Pick<Platform, "clock" | "clients">;
-  #waiting: (() => void)[] = [];
+  readonly #waiting: (() => void)[] = [];
+  #undoTimer = () => {};
 
   constructor(platform: Pick<Platform, "clock" | "clients">) {
     this.#platform = platform;
@@ -24,13 +25,19 @@ export class AuthRequest {
 
   /** A page has given headers. */
   answered(): void {
+    this.#undoTimer();
     for (const resolve of this.#waiting.splice(0)) resolve();
   }
 
   async #ask(): Promise<void> {
     const { clients, clock } = this.#platform;
-    if ((await clients.windows()).length === 0) return this.answered();
-    clock.after(ANSWER_MS, () => this.answered());
-    await tellPages(this.#platform, { backhaul: PROTOCOL_VERSION, type: "authWanted" });
+    this.#undoTimer = clock.after(ANSWER_MS, () => this.answered());
+    try {
+      if ((await clients.windows()).length === 0) return this.answered();
+      await tellPages(this.#platform, { backhaul: PROTOCOL_VERSION, type: "authWanted" });
+    } catch {
+      // Nobody can be asked, so that nobody will answer.
+      this.answered();
+    }
   }
 }
