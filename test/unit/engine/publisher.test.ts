@@ -1,0 +1,88 @@
+import { beforeEach, describe, expect, test } from "vitest";
+import type { WireSnapshot } from "../../../src/core/snapshot.ts";
+import { Publisher } from "../../../sw/engine/publisher.ts";
+import { virtualClock } from "../../support/virtual-clock.ts";
+import { VirtualTime } from "../../support/virtual-time.ts";
+
+const NAME = "backhaul:https://app.test/";
+let time: VirtualTime;
+let posted: Map<string, unknown[]>;
+let closed: string[];
+let known: Set<string>;
+let publisher: Publisher;
+
+beforeEach(() => {
+  time = new VirtualTime();
+  posted = new Map();
+  closed = [];
+  known = new Set(["a", "b"]);
+  const openChannel = (name: string) => {
+    const messages: unknown[] = [];
+    posted.set(name, messages);
+    return { post: (message: unknown) => messages.push(message), close: () => closed.push(name) };
+  };
+  const snapshotOf = (id: string) => (known.has(id) ? ({ id } as WireSnapshot) : undefined);
+  publisher = new Publisher(
+    NAME,
+    { clock: virtualClock(time), openChannel, uuid: () => "epoch" },
+    snapshotOf,
+  );
+});
+
+const broadcasts = () => posted.get(NAME) ?? [];
+
+describe("what has changed", () => {
+  test("is told together and once, at most 10 times a second", async () => {
+    for (const id of ["a", "b", "a", "gone"]) publisher.touch(id);
+    await time.runUntil(99);
+    expect(broadcasts()).toEqual([]);
+    publisher.touch("a");
+    await time.runUntil(100);
+    expect(broadcasts()).toMatchObject([
+      {
+        type: "changed",
+        epoch: "epoch",
+        sequence: 1,
+        changed: [{ id: "a" }, { id: "b" }],
+        removed: ["gone"],
+      },
+    ]);
+    publisher.touch("b");
+    await time.runUntil(1_000);
+    expect(broadcasts()).toMatchObject([{}, { sequence: 2, changed: [{ id: "b" }], removed: [] }]);
+    expect(time.nextAt).toBeUndefined();
+  });
+
+  test("is told as it is then, not as it was when it changed", async () => {
+    publisher.touch("a");
+    known.delete("a");
+    await time.runUntil(100);
+    expect(broadcasts()).toMatchObject([{ changed: [], removed: ["a"] }]);
+  });
+
+  test("is marked by the broadcast that tells it; a list starts from the last one", async () => {
+    expect(publisher.mark).toEqual({ epoch: "epoch", sequence: 0 });
+    publisher.touch("a");
+    expect(publisher.mark).toEqual({ epoch: "epoch", sequence: 1 });
+    expect(publisher.list([])).toEqual({ epoch: "epoch", sequence: 0, uploads: [] });
+    await time.runUntil(100);
+    expect(publisher.mark).toEqual({ epoch: "epoch", sequence: 1 });
+    expect(publisher.list([]).sequence).toBe(1);
+  });
+});
+
+test("parts that S3 has are told at once, on a channel of their own", () => {
+  publisher.partsDone("a", [1, 2]);
+  const [channel] = [...posted.keys()].filter((name) => name !== NAME);
+  expect(posted.get(channel as string)).toMatchObject([{ type: "partsDone", id: "a", partNumbers: [1, 2] }]);
+  expect(broadcasts()).toEqual([]);
+});
+
+test("nothing is told once it is closed, not even what was to be told just then", async () => {
+  publisher.touch("a");
+  publisher.close();
+  publisher.partsDone("a", [1]);
+  await time.runUntil(1_000);
+  expect([...posted.values()].flat()).toEqual([]);
+  expect(closed).toHaveLength(2);
+});
