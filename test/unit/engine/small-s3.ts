@@ -1,0 +1,135 @@
+import { createHash } from "node:crypto";
+import type {
+  BeginIntent,
+  PartReceipt,
+  PartToSign,
+  StorageFault,
+  StoredObject,
+  UploadedPart,
+  UploadStorage,
+} from "../../../src/core/storage.ts";
+import type { SeenRequest } from "../../support/scripted-fetch.ts";
+
+export type Operation = keyof UploadStorage;
+type Answer = StorageFault | Error | Promise<unknown>;
+type PutAnswer = Response | Error | ((request: SeenRequest) => Response | Promise<Response>);
+
+/**
+ * A storage and the S3 behind it, for one test. It does what it is asked unless the test has put in another answer. Each call
+ * is noted by its name, each PUT by its part.
+ */
+export class SmallS3 implements UploadStorage {
+  readonly calls: (Operation | `put ${number}`)[] = [];
+  readonly intents: BeginIntent[] = [];
+  readonly aborted: string[] = [];
+  /** By token, then by part number. */
+  readonly parts = new Map<string, Map<number, UploadedPart>>();
+  readonly #sizes = new Map<string, BeginIntent>();
+  readonly #answers = new Map<Operation, Answer[]>();
+  readonly #putAnswers: PutAnswer[] = [];
+  /** Parts a `uploadedParts` page holds at most. */
+  pageSize = 1_000;
+  /** Of every PUT that is not answered otherwise; undefined for the bytes' MD5. */
+  etag: string | undefined;
+
+  /** What the next calls of this kind give instead of what was asked for: faults, or promises to wait for first. */
+  answer(operation: Operation, ...answers: Answer[]): void {
+    this.#answers.set(operation, [...(this.#answers.get(operation) ?? []), ...answers]);
+  }
+
+  /** What the next PUTs are answered with. */
+  answerPut(...answers: PutAnswer[]): void {
+    this.#putAnswers.push(...answers);
+  }
+
+  /** Calls of this kind so far. */
+  count(operation: Operation | "put"): number {
+    return this.calls.filter((call) => call === operation || call.split(" ")[0] === operation).length;
+  }
+
+  begin(intent: BeginIntent) {
+    this.intents.push(intent);
+    return this.#do("begin", () => {
+      const token = `t${this.parts.size + 1}`;
+      this.open(token, intent);
+      return { token, key: intent.key };
+    });
+  }
+
+  sign(token: string, parts: readonly PartToSign[]) {
+    return this.#do("sign", () =>
+      parts.map(({ partNumber }) => ({
+        partNumber,
+        url: `https://s3.test/${token}?part=${partNumber}`,
+        headers: {},
+        expiresInMs: 900_000,
+      })),
+    );
+  }
+
+  uploadedParts(token: string, after: number) {
+    return this.#do("uploadedParts", () => {
+      const later = [...this.#partsOf(token).values()].filter(({ partNumber }) => partNumber > after);
+      later.sort((a, b) => a.partNumber - b.partNumber);
+      const parts = later.slice(0, this.pageSize);
+      return { parts, next: later.length > parts.length ? (parts.at(-1)?.partNumber ?? null) : null };
+    });
+  }
+
+  complete(token: string, parts: readonly PartReceipt[]) {
+    return this.#do("complete", (): StoredObject => {
+      const { key = "a.jpg" } = this.#sizes.get(token) ?? {};
+      let size = 0;
+      for (const { partNumber } of parts) size += this.#partsOf(token).get(partNumber)?.size ?? 0;
+      return { key, size, etag: "whole", location: `https://s3.test/${key}` };
+    });
+  }
+
+  abort(token: string) {
+    return this.#do("abort", () => void this.aborted.push(token));
+  }
+
+  /** Opens an upload as `begin` does. */
+  open(token: string, intent?: BeginIntent): void {
+    this.parts.set(token, new Map());
+    if (intent) this.#sizes.set(token, intent);
+  }
+
+  /** Stores a part as if somebody else had sent it. */
+  async store(token: string, partNumber: number, bytes: Blob, etag?: string): Promise<string> {
+    const md5 = createHash("md5").update(Buffer.from(await bytes.arrayBuffer()));
+    const own = etag ?? md5.digest("hex");
+    this.#partsOf(token).set(partNumber, { partNumber, etag: own, size: bytes.size, checksum: null });
+    return own;
+  }
+
+  readonly fetch = async (input: string | URL | Request, init: RequestInit): Promise<Response> => {
+    const url = new URL(input instanceof Request ? input.url : input);
+    const partNumber = Number(url.searchParams.get("part"));
+    this.calls.push(`put ${partNumber}`);
+    init.signal?.throwIfAborted();
+    const answer = this.#putAnswers.shift();
+    if (answer instanceof Error) throw answer;
+    if (answer) return typeof answer === "function" ? answer({ url: url.href, init }) : answer;
+    const etag = await this.store(url.pathname.slice(1), partNumber, init.body as Blob, this.etag);
+    return new Response(null, { headers: { etag: `"${etag}"` } });
+  };
+
+  async #do<T>(operation: Operation, work: () => T): Promise<T> {
+    this.calls.push(operation);
+    const answer = this.#answers.get(operation)?.shift();
+    if (answer instanceof Error) throw answer;
+    await answer;
+    return work();
+  }
+
+  #partsOf(token: string): Map<number, UploadedPart> {
+    if (!this.parts.has(token)) this.open(token);
+    return this.parts.get(token) as Map<number, UploadedPart>;
+  }
+}
+
+/** What S3 answers to a PUT that it refuses. */
+export function refusal(status: number, s3Code?: string): Response {
+  return new Response(s3Code === undefined ? null : `<Error><Code>${s3Code}</Code></Error>`, { status });
+}
