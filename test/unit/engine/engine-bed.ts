@@ -1,7 +1,7 @@
 import { ENGINE_DEFAULTS, type EngineOptions } from "../../../src/core/options.ts";
 import type { Source } from "../../../src/protocol/protocol.ts";
-import type { EventOfUpload, UploadDatabase } from "../../../sw/database/index.ts";
 import { MemoryDisk, openMemoryDatabase } from "../../../sw/database/memory-database.ts";
+import type { EventOfUpload, UploadDatabase } from "../../../sw/database/upload-database.ts";
 import { HandedOverUploads } from "../../../sw/engine/handed-over-uploads.ts";
 import type { LiveUpload } from "../../../sw/engine/live-upload.ts";
 import { Publisher } from "../../../sw/engine/publisher.ts";
@@ -9,11 +9,11 @@ import { Roster } from "../../../sw/engine/roster.ts";
 import { Supervisor } from "../../../sw/engine/supervisor.ts";
 import { FileCopies } from "../../../sw/files/index.ts";
 import type { Queued, UploadRecord } from "../../../sw/model/record.ts";
-import { md5 } from "../../../sw/parts/checksums.ts";
 import { virtualClock } from "../../support/virtual-clock.ts";
 import { VirtualTime } from "../../support/virtual-time.ts";
 import { records } from "../records.ts";
 import { SmallS3 } from "./small-s3.ts";
+import { nodeMd5, TextBlob } from "./text-blob.ts";
 
 export const NAME = "backhaul:https://app.test/";
 export const EPOCH = 1_800_000_000_000;
@@ -91,10 +91,13 @@ export class EngineBed {
       copies: this.copies,
       database,
       storage: this.s3,
-      checksum: md5,
+      checksum: nodeMd5,
       options: { ...ENGINE_DEFAULTS, ...options },
       trace,
-      onFailure: (error) => void this.failures.push(error),
+      onFailure: (error) => {
+        this.failures.push(error);
+        this.supervisor.stop();
+      },
     });
     this.handedOver = new HandedOverUploads({ roster, supervisor: this.supervisor, database, clock, trace });
   }
@@ -113,7 +116,7 @@ export class EngineBed {
   async load(...stored: UploadRecord[]): Promise<LiveUpload[]> {
     for (const record of stored) {
       this.disk.uploads.set(record.id, record);
-      this.disk.bytes.set(record.id, new Blob([TEXT]));
+      this.disk.bytes.set(record.id, new TextBlob(TEXT));
       if ("remote" in record && record.remote.at === "open") this.s3.open(record.remote.token);
     }
     await this.roster.load();

@@ -54,9 +54,10 @@ describe("loading", () => {
     const [anns] = await bed.load(recordOf("uploading", 1, { owner: "ann" }));
     await bed.roster.setOwner("ann");
     anns?.restart();
+    const { signal } = anns as NonNullable<typeof anns>;
     bed.disk.owner = "ben";
     await bed.roster.load();
-    expect([bed.roster.owner, anns?.signal.aborted]).toEqual(["ben", true]);
+    expect([bed.roster.owner, signal.aborted]).toEqual(["ben", true]);
     expect(told).toEqual([
       ["owner", "ann"],
       ["owner", "ben"],
