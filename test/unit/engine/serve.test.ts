@@ -1,0 +1,470 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { UploadError } from "../../../src/core/errors.ts";
+import { S3_LIMITS } from "../../../src/core/limits.ts";
+import { RELAY_ENDED_COOKIE, RELAY_TOKEN_HEADER, relayUrl } from "../../../src/core/relay-url.ts";
+import { StorageFault } from "../../../src/core/storage.ts";
+import { FETCH_PREFIX, handOverLock, PROTOCOL_VERSION } from "../../../src/protocol/protocol.ts";
+import { MemoryDisk, openMemoryDatabase } from "../../../sw/database/memory-database.ts";
+import type { UploadDatabase } from "../../../sw/database/upload-database.ts";
+import type { UploadRecord } from "../../../sw/model/record.ts";
+import type { PageClient, Platform, WorkerEventMap } from "../../../sw/platform/platform.ts";
+import { type AuthSource, type ServedStorage, serve } from "../../../sw/serve.ts";
+import { checkOptions } from "../../../sw/worker-options.ts";
+import { type Settlement, settlementOf } from "../../support/settlement.ts";
+import { virtualClock } from "../../support/virtual-clock.ts";
+import { VirtualTime } from "../../support/virtual-time.ts";
+import { EPOCH, idOf, NAME, recordOf, TEXT } from "./engine-bed.ts";
+import { SmallS3 } from "./small-s3.ts";
+import { nodeMd5, TextBlob } from "./text-blob.ts";
+
+const ID = idOf(1);
+const envelope = { backhaul: PROTOCOL_VERSION };
+type Heard = { readonly type: string; readonly message?: { readonly id: string; readonly value: unknown } };
+
+/** A lock manager for one name after another: who asks gets the lock once all before have given it back. */
+class LockQueue {
+  readonly held: string[] = [];
+  readonly holdersOf = new Map<string, readonly string[]>();
+  refusals = 0;
+  #last: Promise<unknown> = Promise.resolve();
+
+  async hold(name: string, work: () => Promise<void>): Promise<void> {
+    if (this.refusals > 0) {
+      this.refusals -= 1;
+      throw new DOMException("no locks here", "SecurityError");
+    }
+    const turn = this.#last.then(async () => {
+      this.held.push(name);
+      await work().finally(() => this.held.splice(this.held.indexOf(name), 1));
+    });
+    this.#last = turn.catch(() => {});
+    await turn;
+  }
+
+  async holders(name: string) {
+    return this.holdersOf.get(name) ?? [];
+  }
+}
+
+/** A Background Fetch as a worker finds it. */
+class Transfer {
+  readonly id: string;
+  readonly #records: unknown[];
+
+  constructor(
+    id: string,
+    first: number,
+    count: number,
+    responseReady: Promise<Response> = new Promise(() => {}),
+  ) {
+    this.id = `${FETCH_PREFIX}${id}`;
+    const url = relayUrl("https://app.test/up/", { uploadId: ID, first, count }, id);
+    const request = new Request(url, { method: "PUT", headers: { [RELAY_TOKEN_HEADER]: "t1" } });
+    this.#records = [{ request, responseReady }];
+  }
+  async matchAll() {
+    return this.#records;
+  }
+}
+
+/** One worker: its events, its pages, its disk, and a storage. */
+class Worker {
+  readonly time = new VirtualTime();
+  readonly s3 = new SmallS3();
+  readonly locks = new LockQueue();
+  readonly pages: (PageClient & { readonly heard: Heard[] })[] = [];
+  readonly network = {
+    isOnline: true,
+    connection: undefined,
+    onChange: (listener: () => void) => {
+      this.changed = listener;
+    },
+  };
+  readonly openChannels = new Set<object>();
+  readonly transfers: Transfer[] = [];
+  readonly cookies = new Map<string, string>();
+  readonly auth: unknown[] = [];
+  authSource: AuthSource | undefined;
+  changed = () => {};
+  /** What the next openings of the database give instead. */
+  readonly openings: (() => Promise<UploadDatabase>)[] = [];
+  opened = 0;
+  readonly #listeners = new Map<string, (event: never) => void>();
+  #calls = 0;
+
+  constructor(
+    readonly disk = new MemoryDisk(),
+    readonly clock = virtualClock(this.time, EPOCH),
+  ) {
+    const platform = {
+      clock,
+      random: () => 0,
+      uuid: () => "epoch",
+      fetch: this.s3.fetch,
+      network: this.network,
+      locks: this.locks,
+      clients: { windows: async () => this.pages },
+      cookies: {
+        get: async (name: string) => this.cookies.get(name),
+        set: async (name: string, value: string) => void this.cookies.set(name, value),
+      },
+      worker: {
+        scope: "https://app.test/",
+        url: "https://app.test/sw.js",
+        hasWaitingVersion: false,
+        onNewVersion() {},
+      },
+      backgroundFetch: {
+        getIds: async () => this.transfers.map(({ id }) => id),
+        get: async (id: string) => this.transfers.find((transfer) => transfer.id === id),
+      },
+      openChannel: () => {
+        const channel = { post() {}, close: () => void this.openChannels.delete(channel) };
+        this.openChannels.add(channel);
+        return channel;
+      },
+      storageEstimate: async () => ({}),
+      on: (type: string, listener: (event: never) => void) => void this.#listeners.set(type, listener),
+    } as unknown as Platform;
+    const storage: ServedStorage = Object.assign(this.s3, {
+      setAuth: (headers: unknown) => void this.auth.push(headers),
+      useAuthSource: (source: AuthSource) => {
+        this.authSource = source;
+      },
+      relay: "https://app.test/up/",
+    });
+    serve({
+      platform,
+      openDatabase: async () => {
+        this.opened += 1;
+        return this.openings.shift()?.() ?? openMemoryDatabase(this.disk, clock);
+      },
+      storage,
+      options: checkOptions({ checksum: nodeMd5, retry: { baseMs: 1_000, maxMs: 60_000 } }),
+      limits: S3_LIMITS,
+    });
+  }
+
+  /** Stores an upload as an earlier worker has left it. */
+  stored(record: UploadRecord): void {
+    this.disk.uploads.set(record.id, record);
+    this.disk.bytes.set(record.id, new TextBlob(TEXT));
+    if ("remote" in record && record.remote.at === "open") this.s3.open(record.remote.token);
+  }
+
+  addPage(id = "page"): PageClient & { readonly heard: Heard[] } {
+    const heard: Heard[] = [];
+    const page = { id, url: "https://app.test/", heard, postMessage: (m: unknown) => heard.push(m as Heard) };
+    this.pages.push(page);
+    return page;
+  }
+
+  /** Fires an event. Returns what it waits for. */
+  fire(type: keyof WorkerEventMap, more: object = {}): Settlement<unknown>[] {
+    const held: Settlement<unknown>[] = [];
+    const waitUntil = (promise: Promise<unknown>) => void held.push(settlementOf(promise));
+    this.#listeners.get(type)?.({ ...more, waitUntil } as never);
+    return held;
+  }
+
+  /** Calls the API as a page does, and gives what it is answered by then. */
+  async call(name: string, ...args: unknown[]): Promise<unknown> {
+    const page = this.pages[0] ?? this.addPage();
+    this.#calls += 1;
+    const id = String(this.#calls);
+    const argumentList = args.map((value) => ({ type: "RAW", value }));
+    const message = { id, type: "APPLY", path: [name], argumentList };
+    this.fire("message", { data: { ...envelope, type: "call", message }, source: page });
+    await this.time.settle();
+    return page.heard.find((heard) => heard.message?.id === id)?.message?.value;
+  }
+
+  state(): string | undefined {
+    return this.disk.uploads.get(ID)?.state;
+  }
+}
+
+let worker: Worker;
+let warned: ReturnType<typeof vi.spyOn>;
+beforeEach(() => {
+  worker = new Worker();
+  warned = vi.spyOn(console, "warn").mockImplementation(() => {});
+  vi.spyOn(console, "error").mockImplementation(() => {});
+});
+afterEach(() => vi.restoreAllMocks());
+
+describe("the engine", () => {
+  test("is started by the first event, once, and holds the lock for as long as it lives", async () => {
+    expect(worker.opened).toBe(0);
+    worker.fire("activate");
+    worker.fire("activate");
+    expect(await worker.call("list")).toMatchObject({ ok: true, value: { hasRelay: true, uploads: [] } });
+    expect([worker.opened, worker.locks.held]).toEqual([1, [NAME]]);
+  });
+
+  test("goes on with what an earlier worker has left, and the event lasts until that is done", async () => {
+    worker.stored(recordOf("uploading"));
+    const [held] = worker.fire("activate");
+    expect(held?.state).toBe("pending");
+    await worker.time.runUntil(1_000);
+    expect([worker.state(), held?.state]).toEqual(["done", "fulfilled"]);
+  });
+
+  test.each([
+    ["the database can't be opened", () => Promise.reject(new UploadError("DATABASE_UNAVAILABLE", "no"))],
+    [
+      "what is stored can't be read",
+      async () => {
+        const database = await openMemoryDatabase(worker.disk, worker.clock);
+        database.all = () => Promise.reject(new UploadError("DATABASE_UNAVAILABLE", "no"));
+        return database;
+      },
+    ],
+    [
+      "what was measured can't be read",
+      async () => {
+        const database = await openMemoryDatabase(worker.disk, worker.clock);
+        database.partSpeed = () => Promise.reject(new UploadError("DATABASE_UNAVAILABLE", "no"));
+        return database;
+      },
+    ],
+  ] as const)(
+    "that can't start, since %s, leaves nothing behind and is started again",
+    async (_why, open) => {
+      worker.stored(recordOf("uploading"));
+      worker.openings.push(open);
+      expect(await worker.call("list")).toMatchObject({ ok: false, error: { code: "DATABASE_UNAVAILABLE" } });
+      expect([worker.disk.connections.size, worker.openChannels.size, worker.locks.held]).toEqual([0, 0, []]);
+      // Nobody asks again; the worker does.
+      await worker.time.runUntil(5_000);
+      expect([worker.opened, worker.state(), worker.locks.held]).toEqual([2, "done", [NAME]]);
+      expect(await worker.call("list")).toMatchObject({ ok: true });
+    },
+  );
+
+  test("whose database is closed by the browser ends, and another one goes on", async () => {
+    worker.stored(recordOf("uploading"));
+    let release = () => {};
+    worker.s3.answer(
+      "sign",
+      () =>
+        new Promise<void>((resolve) => {
+          release = resolve;
+        }),
+    );
+    await worker.call("list");
+    expect(worker.locks.held).toEqual([NAME]);
+    worker.disk.disconnect();
+    await worker.time.settle();
+    expect([worker.locks.held, worker.openChannels.size]).toEqual([[], 0]);
+    await worker.time.runUntil(5_000);
+    expect([worker.opened, worker.disk.connections.size, worker.openChannels.size]).toEqual([2, 1, 2]);
+    expect([worker.locks.held, worker.state()]).toEqual([[NAME], "done"]);
+    release();
+    await worker.time.runUntil(10_000);
+    // The engine that has ended sends nothing more.
+    expect(worker.s3.count("put")).toBe(3);
+  });
+
+  test("whose database was deleted starts from nothing", async () => {
+    worker.stored(recordOf("paused"));
+    expect(await worker.call("list")).toMatchObject({ value: { uploads: [{ id: ID }] } });
+    worker.disk.erase();
+    await worker.time.settle();
+    expect(await worker.call("list")).toMatchObject({ ok: true, value: { uploads: [] } });
+  });
+
+  test("that is refused its lock is started again", async () => {
+    worker.locks.refusals = 1;
+    worker.stored(recordOf("uploading"));
+    worker.fire("activate");
+    await worker.time.runUntil(5_000);
+    expect([worker.opened, worker.locks.held, worker.state()]).toEqual([2, [NAME], "done"]);
+    expect(worker.disk.connections.size).toBe(1);
+  });
+
+  test("does not drive while another worker does, and reads then what that one has written", async () => {
+    let end = () => {};
+    void worker.locks.hold(
+      NAME,
+      () =>
+        new Promise((resolve) => {
+          end = resolve;
+        }),
+    );
+    worker.stored(recordOf("queued"));
+    await worker.call("list");
+    await worker.time.runUntil(60_000);
+    expect(worker.s3.calls).toEqual([]);
+    worker.disk.uploads.set(ID, recordOf("paused"));
+    end();
+    await worker.time.settle();
+    expect(worker.s3.calls).toEqual([]);
+    expect(await worker.call("list")).toMatchObject({ value: { uploads: [{ state: "paused" }] } });
+  });
+});
+
+describe("a sync", () => {
+  const offline = () => {
+    worker.stored(recordOf("uploading"));
+    worker.network.isOnline = false;
+    for (let call = 0; call < 50; call++) worker.s3.answer("sign", new StorageFault("network", "NETWORK"));
+  };
+
+  test("of somebody else's is not ours", () => {
+    expect(worker.fire("sync", { tag: "other" })).toEqual([]);
+  });
+
+  test("is used once everything is done", async () => {
+    worker.stored(recordOf("uploading"));
+    const [held] = worker.fire("sync", { tag: NAME });
+    await worker.time.runUntil(1_000);
+    expect([worker.state(), held?.state]).toEqual(["done", "fulfilled"]);
+  });
+
+  test("is not used up while something waits for the network and no page is there", async () => {
+    offline();
+    const [held] = worker.fire("sync", { tag: NAME });
+    await worker.time.runUntil(174_000);
+    expect(held?.state).toBe("pending");
+    await worker.time.runUntil(176_000);
+    expect(held?.state).toBe("rejected");
+  });
+
+  test("is used where a page can ask for another one, which it is told", async () => {
+    offline();
+    const page = worker.addPage();
+    const [held] = worker.fire("sync", { tag: NAME });
+    await worker.time.runUntil(176_000);
+    expect([held?.state, page.heard.at(-1)?.type]).toEqual(["fulfilled", "syncUsed"]);
+  });
+
+  test("that finds no database is fired again", async () => {
+    for (let opening = 0; opening < 500; opening++)
+      worker.openings.push(() => Promise.reject(new UploadError("DATABASE_UNAVAILABLE")));
+    const [held] = worker.fire("sync", { tag: NAME });
+    await worker.time.settle();
+    expect(held?.state).toBe("rejected");
+  });
+});
+
+describe("the network's return", () => {
+  test("has what waits for it tried at once", async () => {
+    worker.stored(recordOf("uploading"));
+    worker.s3.answer("sign", new StorageFault("transient", "SLOW_DOWN", { retryAfterMs: 3_600_000 }));
+    worker.s3.answer("sign", new StorageFault("transient", "SLOW_DOWN", { retryAfterMs: 3_600_000 }));
+    worker.fire("activate");
+    await worker.time.runUntil(10_000);
+    expect(worker.state()).toBe("waiting");
+    worker.changed();
+    await worker.time.runUntil(20_000);
+    expect(worker.state()).toBe("done");
+  });
+});
+
+describe("headers", () => {
+  test("go to the storage, and it is remembered that this app gives some", async () => {
+    expect(worker.authSource?.isExpected()).toBe(false);
+    expect(await worker.call("setAuth", { authorization: "Bearer 1" }, null)).toMatchObject({ ok: true });
+    expect([worker.auth, worker.disk.usesAuth]).toEqual([[{ authorization: "Bearer 1" }], true]);
+    const next = new Worker(worker.disk);
+    await next.call("list");
+    expect([next.authSource?.isExpected(), next.auth]).toEqual([true, []]);
+    await next.call("setAuth", {}, null);
+    expect([next.authSource?.isExpected(), worker.disk.usesAuth]).toEqual([false, false]);
+  });
+
+  test("are asked of the pages by the storage, and their answer is passed on", async () => {
+    const page = worker.addPage();
+    const asked = settlementOf(worker.authSource?.ask() ?? expect.unreachable());
+    await worker.time.settle();
+    expect([asked.state, page.heard[0]?.type]).toEqual(["pending", "authWanted"]);
+    await worker.call("setAuth", { authorization: "Bearer 1" }, null);
+    expect(asked.state).toBe("fulfilled");
+  });
+
+  test("of whoever was signed in before are forgotten with the owner", async () => {
+    await worker.call("setAuth", { authorization: "Bearer 1" }, null);
+    await worker.call("setOwner", "ann");
+    expect(worker.auth.at(-1)).toBeUndefined();
+    expect(worker.disk.owner).toBe("ann");
+  });
+});
+
+describe("what the browser carries", () => {
+  const handedOver = (isImmediate: boolean, fetchId: string) => ({
+    data: {
+      ...envelope,
+      type: "handedOver",
+      isImmediate,
+      fetchId,
+      ranges: [{ uploadId: ID, first: 1, count: 2 }],
+    },
+  });
+
+  beforeEach(() => worker.stored(recordOf("paused")));
+
+  test("is in doubt from the moment that a page hands it over", async () => {
+    const transfer = new Transfer("f1", 1, 2);
+    worker.transfers.push(transfer);
+    worker.fire("message", { ...handedOver(false, transfer.id), source: worker.addPage() });
+    await worker.time.runUntil(1_000);
+    expect([...(worker.disk.parts.get(ID)?.values() ?? [])]).toMatchObject([
+      { partNumber: 1, state: "sending" },
+      { partNumber: 2, state: "sending" },
+    ]);
+    expect(worker.cookies.size).toBe(0);
+  });
+
+  test("comes back at once where another page is there", async () => {
+    const transfer = new Transfer("f1", 1, 2);
+    worker.transfers.push(transfer);
+    worker.locks.holdersOf.set(handOverLock(NAME), ["page", "another page"]);
+    worker.fire("message", { ...handedOver(false, transfer.id), source: worker.addPage() });
+    await worker.time.runUntil(1_000);
+    expect(worker.cookies.get(RELAY_ENDED_COOKIE)).toBe("f1");
+  });
+
+  test("stays with the browser where the app wants that with a page open", async () => {
+    worker.stored({ ...recordOf("paused"), laneOption: "browser" });
+    const transfer = new Transfer("f1", 1, 2);
+    worker.transfers.push(transfer);
+    worker.locks.holdersOf.set(handOverLock(NAME), ["another page"]);
+    worker.fire("message", { ...handedOver(true, transfer.id), source: worker.addPage() });
+    await worker.time.runUntil(1_000);
+    expect(worker.cookies.size).toBe(0);
+  });
+
+  test("that has ended is looked up before anything is sent", async () => {
+    worker.stored(recordOf("uploading"));
+    worker.s3.store("t1", 1, "hello");
+    const transfer = new Transfer("f1", 1, 1, Promise.resolve(new Response("gone", { status: 502 })));
+    for (const type of ["backgroundfetchsuccess", "backgroundfetchfail"] as const) {
+      const [held] = worker.fire(type, {
+        registration: transfer,
+      });
+      await worker.time.runUntil(worker.time.elapsed + 1_000);
+      expect(held?.state).toBe("fulfilled");
+    }
+    expect(worker.state()).toBe("done");
+  });
+
+  test("and the user stops in the browser's list is paused, with that reason", async () => {
+    worker.stored({ ...recordOf("uploading"), laneOption: "browser" });
+    worker.s3.answer("sign", () => new Promise(() => {}));
+    const response = Promise.reject(new TypeError("stopped"));
+    // As in Chromium, where nobody hears of it.
+    response.catch(() => {});
+    const [held] = worker.fire("backgroundfetchabort", { registration: new Transfer("f1", 1, 2, response) });
+    await worker.time.runUntil(1_000);
+    expect(held?.state).toBe("fulfilled");
+    expect(worker.disk.uploads.get(ID)).toMatchObject({ state: "paused", reason: "browser" });
+  });
+});
+
+test("a warning says why an engine has ended", async () => {
+  await worker.call("list");
+  worker.disk.disconnect();
+  await worker.time.settle();
+  expect(warned).toHaveBeenCalledWith(expect.stringContaining("started again"), expect.any(Error));
+});
