@@ -96,7 +96,11 @@ test("what has ended is released from the browser, and the worker goes on with t
   await bothMove();
   await bed.roster.apply(upload, { type: "cancel" });
   await bed.time.runUntil(3_000);
-  expect([cookies.get(RELAY_ENDED_COOKIE), upload.lane, bed.s3.aborted]).toEqual(["f1", "worker", ["t1"]]);
+  expect([cookies.get(RELAY_ENDED_COOKIE), fetches.areUnderWay, bed.s3.aborted]).toEqual([
+    "f1",
+    false,
+    ["t1"],
+  ]);
 });
 
 test("a page that goes may still hold its lock, and does not count", async () => {
