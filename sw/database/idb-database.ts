@@ -14,7 +14,11 @@ const ROWS = ["uploads", "parts"] as const;
  *
  * @throws {UploadError} `DATABASE_UNAVAILABLE`, `DATABASE_TOO_NEW`
  */
-export async function openIdbDatabase(name: string, clock: { now(): number }): Promise<UploadDatabase> {
+export async function openIdbDatabase(
+  name: string,
+  clock: { now(): number },
+  uuid: () => string,
+): Promise<UploadDatabase> {
   const connection = await openConnection(name);
 
   const setting = (key: Setting): Promise<unknown> =>
@@ -131,7 +135,7 @@ export async function openIdbDatabase(name: string, clock: { now(): number }): P
     unclaimParts: (id, token, partNumbers) =>
       writeIfOpen(id, token, (parts) => partNumbers.map((partNumber) => parts.delete([id, partNumber]))),
 
-    ...idbFileCopies(connection),
+    ...idbFileCopies(connection, uuid),
 
     close: () => connection.close(),
     onClosed: (listener) => connection.onClosed(listener),
