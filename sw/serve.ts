@@ -50,7 +50,10 @@ export function serve({ platform, openDatabase, storage, options, limits }: Serv
   let starting: Promise<Engine> | undefined;
   const start = async () => {
     const database = await openDatabase(name);
-    usesAuth = await database.usesAuth();
+    usesAuth = await database.usesAuth().catch((error: unknown) => {
+      database.close();
+      throw error;
+    });
     return startEngine({
       platform,
       database,
@@ -66,12 +69,14 @@ export function serve({ platform, openDatabase, storage, options, limits }: Serv
     });
   };
   const engine = () => {
-    starting ??= start().catch((error: unknown) => {
-      // A database that can't be opened now may open later.
-      restartLater();
-      throw error;
+    if (starting) return starting;
+    const started = start();
+    starting = started;
+    started.catch(() => {
+      // A database that can't be opened now may open later. One that was lost meanwhile has had a successor started already.
+      if (starting === started) restartLater();
     });
-    return starting;
+    return started;
   };
   function restartLater(): void {
     starting = undefined;

@@ -221,6 +221,14 @@ describe("the engine", () => {
       },
     ],
     [
+      "it can't be read whether pages give headers",
+      async () => {
+        const database = await openMemoryDatabase(worker.disk, worker.clock);
+        database.usesAuth = () => Promise.reject(new UploadError("DATABASE_UNAVAILABLE", "no"));
+        return database;
+      },
+    ],
+    [
       "what was measured can't be read",
       async () => {
         const database = await openMemoryDatabase(worker.disk, worker.clock);
@@ -301,6 +309,29 @@ describe("the engine", () => {
     await worker.time.settle();
     expect(worker.s3.calls).toEqual([]);
     expect(await worker.call("list")).toMatchObject({ value: { uploads: [{ state: "paused" }] } });
+  });
+});
+
+describe("an engine that ends while it starts", () => {
+  test("is followed by one engine, not by two", async () => {
+    let reject = (_error: Error) => {};
+    worker.openings.push(async () => {
+      const database = await openMemoryDatabase(worker.disk, worker.clock);
+      database.all = () =>
+        new Promise((_resolve, refuse) => {
+          reject = refuse;
+        });
+      return database;
+    });
+    worker.fire("activate");
+    await worker.time.settle();
+    worker.disk.disconnect();
+    expect(await worker.call("list")).toMatchObject({ ok: true });
+    expect(worker.opened).toBe(2);
+    reject(new UploadError("DATABASE_CLOSED"));
+    await worker.time.runUntil(10_000);
+    expect(await worker.call("list")).toMatchObject({ ok: true });
+    expect([worker.opened, worker.disk.connections.size, worker.locks.held]).toEqual([2, 1, [NAME]]);
   });
 });
 
