@@ -9,12 +9,17 @@ import type { UploadDatabase } from "./upload-database.ts";
 
 const ROWS = ["uploads", "parts"] as const;
 
+export interface IdbPlatform {
+  readonly clock: { now(): number };
+  uuid(): string;
+}
+
 /**
  * The upload database in IndexedDB.
  *
  * @throws {UploadError} `DATABASE_UNAVAILABLE`, `DATABASE_TOO_NEW`
  */
-export async function openIdbDatabase(name: string, clock: { now(): number }): Promise<UploadDatabase> {
+export async function openIdbDatabase(name: string, { clock, uuid }: IdbPlatform): Promise<UploadDatabase> {
   const connection = await openConnection(name);
 
   const setting = (key: Setting): Promise<unknown> =>
@@ -131,7 +136,7 @@ export async function openIdbDatabase(name: string, clock: { now(): number }): P
     unclaimParts: (id, token, partNumbers) =>
       writeIfOpen(id, token, (parts) => partNumbers.map((partNumber) => parts.delete([id, partNumber]))),
 
-    ...idbFileCopies(connection),
+    ...idbFileCopies(connection, uuid),
 
     close: () => connection.close(),
     onClosed: (listener) => connection.onClosed(listener),

@@ -19,7 +19,7 @@ type FileCopies = Pick<UploadDatabase, "bytes" | "putBytes" | "deleteBytes" | "b
  * is written last: only then are the pieces found. Each piece is written on condition that the first is still there, so
  * that a copy which was deleted or superseded meanwhile ends.
  */
-export function idbFileCopies(connection: IdbConnection): FileCopies {
+export function idbFileCopies(connection: IdbConnection, uuid: () => string): FileCopies {
   return {
     bytes: (id) =>
       connection.read(STORES, async (tx) => {
@@ -36,7 +36,7 @@ export function idbFileCopies(connection: IdbConnection): FileCopies {
     async putBytes(id, source, signal) {
       signal?.throwIfAborted();
       if (source instanceof Blob && source.size > CHUNK_BYTES)
-        await putInChunks(connection, id, source, signal);
+        await putInChunks(connection, { id, copyId: uuid() }, source, signal);
       else
         await connection.write(
           STORES,
@@ -76,11 +76,11 @@ export function idbFileCopies(connection: IdbConnection): FileCopies {
 
 async function putInChunks(
   connection: IdbConnection,
-  id: string,
+  { id, copyId }: { readonly id: string; readonly copyId: string },
   source: Blob,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  const head: CopyHead = { copyId: crypto.randomUUID(), size: source.size, type: source.type };
+  const head: CopyHead = { copyId, size: source.size, type: source.type };
   try {
     for (let index = 0; index * CHUNK_BYTES < source.size; index++) {
       const chunk = source.slice(index * CHUNK_BYTES, (index + 1) * CHUNK_BYTES);

@@ -3,6 +3,8 @@ import { openIdbDatabase } from "../../../sw/database/idb-database.ts";
 import type { UploadDatabase } from "../../../sw/database/upload-database.ts";
 import { type DatabaseBed, uploadDatabaseSuite } from "../../conformance/upload-database.ts";
 
+const uuid = () => crypto.randomUUID();
+
 /** Gives a page what the tests of the database in IndexedDB run in it. */
 const cases = new Map<string, () => Promise<void>>();
 
@@ -12,7 +14,7 @@ uploadDatabaseSuite(
     const name = `conformance ${crypto.randomUUID()}`;
     const bed: DatabaseBed = {
       now: 1_000,
-      open: () => openIdbDatabase(name, { now: () => bed.now }),
+      open: () => openIdbDatabase(name, { clock: { now: () => bed.now }, uuid }),
       async plantUnreadable(id) {
         const database = await openDB(name);
         await database.put("uploads", { id, state: "teleporting" });
@@ -26,7 +28,7 @@ uploadDatabaseSuite(
 );
 
 Object.assign(globalThis, {
-  openIdbDatabase: (name: string) => openIdbDatabase(name, { now: () => Date.now() }),
+  openIdbDatabase: (name: string) => openIdbDatabase(name, { clock: Date, uuid }),
   /** Settles once the first piece of a copy is there. Its result is undefined, or what it was refused with. */
   async beginPut(database: UploadDatabase, id: string, source: Blob, signal?: AbortSignal) {
     let isUnderWay = true;
