@@ -71,7 +71,7 @@ export default defineConfig({
       project("browser", ["test/browser/**/*.test.ts"], oneByOne(2)),
       project("faults", ["test/faults/**/*.test.ts"], {
         ...oneByOne(5),
-        ...{ maxConcurrency: 8, silent: "passed-only" },
+        silent: "passed-only",
       }),
       project("raw", ["test/raw/**/*.test.ts"], oneByOne(4, 900_000)),
       project("slow", ["test/slow/**/*.test.ts"], oneByOne(3, 900_000)),

@@ -36,7 +36,7 @@ export function serveUploads({ storage, limits, claimClients = true, ...given }:
   if (claimClients) clientsClaim();
   serve({
     platform: browserPlatform,
-    openDatabase: (name) => openIdbDatabase(name, browserPlatform.clock, browserPlatform.uuid),
+    openDatabase: (name) => openIdbDatabase(name, browserPlatform),
     storage,
     options,
     limits: { ...S3_LIMITS, ...limits },

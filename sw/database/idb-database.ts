@@ -9,16 +9,17 @@ import type { UploadDatabase } from "./upload-database.ts";
 
 const ROWS = ["uploads", "parts"] as const;
 
+export interface IdbPlatform {
+  readonly clock: { now(): number };
+  uuid(): string;
+}
+
 /**
  * The upload database in IndexedDB.
  *
  * @throws {UploadError} `DATABASE_UNAVAILABLE`, `DATABASE_TOO_NEW`
  */
-export async function openIdbDatabase(
-  name: string,
-  clock: { now(): number },
-  uuid: () => string,
-): Promise<UploadDatabase> {
+export async function openIdbDatabase(name: string, { clock, uuid }: IdbPlatform): Promise<UploadDatabase> {
   const connection = await openConnection(name);
 
   const setting = (key: Setting): Promise<unknown> =>

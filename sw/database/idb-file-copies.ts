@@ -36,7 +36,7 @@ export function idbFileCopies(connection: IdbConnection, uuid: () => string): Fi
     async putBytes(id, source, signal) {
       signal?.throwIfAborted();
       if (source instanceof Blob && source.size > CHUNK_BYTES)
-        await putInChunks(connection, { copyId: uuid(), id, source, signal });
+        await putInChunks(connection, { id, copyId: uuid() }, source, signal);
       else
         await connection.write(
           STORES,
@@ -74,17 +74,11 @@ export function idbFileCopies(connection: IdbConnection, uuid: () => string): Fi
   };
 }
 
-interface ChunkedCopy {
-  /** Tells the pieces of this copy from those of another one of the same file. */
-  readonly copyId: string;
-  readonly id: string;
-  readonly source: Blob;
-  readonly signal: AbortSignal | undefined;
-}
-
 async function putInChunks(
   connection: IdbConnection,
-  { copyId, id, source, signal }: ChunkedCopy,
+  { id, copyId }: { readonly id: string; readonly copyId: string },
+  source: Blob,
+  signal: AbortSignal | undefined,
 ): Promise<void> {
   const head: CopyHead = { copyId, size: source.size, type: source.type };
   try {

@@ -37,7 +37,7 @@ if (isCephInstalled() || process.env.CI !== undefined) {
       if (flaws.length > 0) throw new Error(flaws.join("; "));
     });
   };
-  describe.concurrent("against Ceph RGW, side by side", () => {
+  describe("against Ceph RGW, each by itself", () => {
     for (const cell of separate.filter(isMain)) run(cell);
   });
   describe("against Ceph RGW, one after another", () => {

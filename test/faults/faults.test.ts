@@ -36,7 +36,7 @@ function run(cell: Cell): void {
     if (outcome.flaws.length > 0) throw new Error(outcome.flaws.join("; "));
   });
 }
-describe.concurrent("side by side", () => {
+describe("each by itself", () => {
   for (const cell of separate) run(cell);
 });
 describe("one after another", () => {

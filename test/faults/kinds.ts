@@ -88,7 +88,12 @@ const slow: readonly Kind[] = [
   },
 ];
 
-/** The server is to be asked again, but not for ever. */
+const rests =
+  (code: Code): Ends =>
+  () =>
+    waiting("backoff", code);
+
+/** The server is to be asked again, for as long as it takes. */
 const busyAt = (
   name: string,
   action: Action,
@@ -97,7 +102,7 @@ const busyAt = (
 ): Kind => ({
   ...{ name, action, strikes, once: isDone },
   // Behind the server it is the server's trouble, whatever it is.
-  always: ({ line }) => failed(line === "behind" ? "SERVER_ERROR" : code),
+  always: ({ line }) => waiting("backoff", line === "behind" ? "SERVER_ERROR" : code),
 });
 const everywhere = onLine("control", "data", "behind");
 const atS3 = onLine("data", "behind");
@@ -128,8 +133,8 @@ const refusals: readonly Kind[] = [
     always: () => waiting("auth", "UNAUTHORIZED"),
   },
   {
-    ...{ name: "403", action: gatewayAnswer(403), once: fails("FORBIDDEN") },
-    // An abort that is not allowed leaves the upload to the bucket's lifecycle rule.
+    // Whose answer this is, nobody knows: a firewall's, it may be.
+    ...{ name: "403", action: gatewayAnswer(403), once: isDone, always: rests("SERVER_RESPONSE_INVALID") },
     strikes: (target) => onLine("control")(target) && target.request !== "abort",
   },
   {
@@ -156,11 +161,11 @@ const refusals: readonly Kind[] = [
   {
     ...{ name: "403 SignatureDoesNotMatch", action: s3Error(403, "SignatureDoesNotMatch") },
     strikes: on("CreateMultipartUpload", "ListParts", "CompleteMultipartUpload"),
-    ...{ once: isDone, always: fails("SERVER_ERROR") },
+    ...{ once: isDone, always: rests("SERVER_ERROR") },
   },
   {
     ...{ name: "401", strikes: on("PUT"), action: gatewayAnswer(401) },
-    ...{ once: isDone, always: fails("FORBIDDEN") },
+    ...{ once: isDone, always: rests("STORAGE_RESPONSE_INVALID") },
   },
   {
     ...{ name: "400 InvalidArgument", action: s3Error(400, "InvalidArgument"), once: fails("FORBIDDEN") },
@@ -177,16 +182,16 @@ const unreadable = (name: string, s3Code: Code, change: (body: string) => string
   ...{ name: `answer ${name}`, action: withBody(change), once: isDone },
   strikes: ({ isAnswered }) => isAnswered,
   always: ({ line, request }) => {
-    if (line === "control") return failed("SERVER_RESPONSE_INVALID");
+    if (line === "control") return waiting("backoff", "SERVER_RESPONSE_INVALID");
     // It can be seen that S3 has carried it out.
-    return request === "CompleteMultipartUpload" ? done : failed(s3Code);
+    return request === "CompleteMultipartUpload" ? done : waiting("backoff", s3Code);
   },
 });
 
 const malformed: readonly Kind[] = [
   {
     ...{ name: "200 from a captive portal", strikes: onLine("control"), action: gatewayAnswer(200) },
-    ...{ once: isDone, always: fails("SERVER_RESPONSE_INVALID") },
+    ...{ once: isDone, always: rests("SERVER_RESPONSE_INVALID") },
   },
   unreadable("truncated", "SERVER_ERROR", (body) => body.slice(0, body.length / 2)),
   unreadable("empty", "STORAGE_RESPONSE_INVALID", () => ""),
@@ -198,15 +203,15 @@ const malformed: readonly Kind[] = [
 const bodies: readonly Kind[] = [
   {
     ...{ name: "400 BadDigest", strikes: on("PUT"), action: s3Error(400, "BadDigest") },
-    ...{ once: isDone, always: fails("BAD_DIGEST") },
+    ...{ once: isDone, always: rests("BAD_DIGEST") },
   },
   {
     ...{ name: "a bit turned over on the way", strikes: on("PUT"), action: { do: "corrupt" } },
-    ...{ once: isDone, always: fails("BAD_DIGEST") },
+    ...{ once: isDone, always: rests("BAD_DIGEST") },
   },
   {
     ...{ name: "200, but not stored", strikes: on("PUT"), action: { do: "lose" } },
-    ...{ once: isDone, always: fails("PARTS_MISMATCH") },
+    ...{ once: isDone, always: rests("PARTS_MISMATCH") },
   },
 ];
 
@@ -241,7 +246,7 @@ const gone = ({ abort }: Hands): readonly Kind[] => [
     strikes: (target) =>
       target.methods.includes("multipart") && on("PUT", "ListParts", "CompleteMultipartUpload")(target),
     // Begun anew it has no part in doubt.
-    always: ({ request }) => (request === "ListParts" ? undefined : failed("UPLOAD_GONE")),
+    always: ({ request }) => (request === "ListParts" ? undefined : waiting("backoff", "UPLOAD_GONE")),
   },
   {
     ...{ name: "NoSuchKey for NoSuchUpload", meanwhile: abort, action: s3Error(404, "NoSuchKey") },
@@ -253,11 +258,11 @@ const completes = on("CompleteMultipartUpload");
 const completion: readonly Kind[] = [
   {
     ...{ name: "200 with an error in it", strikes: completes, action: s3Error(200, "InternalError") },
-    ...{ once: isDone, always: fails("SERVER_ERROR") },
+    ...{ once: isDone, always: rests("SERVER_ERROR") },
   },
   {
     ...{ name: "400 InvalidPart", strikes: completes, action: s3Error(400, "InvalidPart") },
-    ...{ once: isDone, always: fails("PARTS_MISMATCH") },
+    ...{ once: isDone, always: rests("PARTS_MISMATCH") },
   },
   ...(
     [
@@ -281,7 +286,7 @@ const completion: readonly Kind[] = [
   })),
 ];
 
-/** May strike several uploads side by side. */
+/** Each strikes one upload. */
 export const separateFaults = (hands: Hands): readonly Kind[] => [
   ...[...network, ...slow, ...busy, ...refusals, ...malformed, ...bodies, ...etags, ...gone(hands)],
   ...[...signIns(hands), ...completion],

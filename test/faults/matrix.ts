@@ -20,11 +20,11 @@ export interface Cell {
 }
 
 export interface Matrix {
-  /** They may run side by side. */
+  /** Each strikes the requests of one upload only. */
   readonly separate: readonly Cell[];
-  /** One after another. */
+  /** These strike every upload's. */
   readonly shared: readonly Cell[];
-  /** One after another, where S3's clock can be set. */
+  /** For where S3's clock can be set. */
   readonly clocks: readonly Cell[];
 }
 

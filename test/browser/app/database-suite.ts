@@ -14,7 +14,7 @@ uploadDatabaseSuite(
     const name = `conformance ${crypto.randomUUID()}`;
     const bed: DatabaseBed = {
       now: 1_000,
-      open: () => openIdbDatabase(name, { now: () => bed.now }, uuid),
+      open: () => openIdbDatabase(name, { clock: { now: () => bed.now }, uuid }),
       async plantUnreadable(id) {
         const database = await openDB(name);
         await database.put("uploads", { id, state: "teleporting" });
@@ -28,7 +28,7 @@ uploadDatabaseSuite(
 );
 
 Object.assign(globalThis, {
-  openIdbDatabase: (name: string) => openIdbDatabase(name, { now: () => Date.now() }, uuid),
+  openIdbDatabase: (name: string) => openIdbDatabase(name, { clock: Date, uuid }),
   /** Settles once the first piece of a copy is there. Its result is undefined, or what it was refused with. */
   async beginPut(database: UploadDatabase, id: string, source: Blob, signal?: AbortSignal) {
     let isUnderWay = true;
