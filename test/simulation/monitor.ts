@@ -144,7 +144,8 @@ export class Monitor {
   #assertMayMove(upload: KnownUpload, operation: string): void {
     const { time, owner, records } = this.#context;
     const isLate = (since: number | undefined) => since !== undefined && time.elapsed - since > HALT_MS;
-    if (isLate(upload.pausedAt) && !upload.isEnding) this.violate("a paused upload moves", `${operation} of ${upload.key}`);
+    if (isLate(upload.pausedAt) && !upload.isEnding)
+      this.violate("a paused upload moves", `${operation} of ${upload.key}`);
     // A begin whose answer was lost is asked again, to find out what is to be dropped.
     if (isLate(upload.endedAt) && operation !== "begin")
       this.violate("a canceled upload moves", `${operation} of ${upload.key}`);
