@@ -172,7 +172,11 @@ export class Commands implements UploadCommands {
 
   /** The user may have signed in. */
   async authorized(usesAuth: boolean): Promise<void> {
-    const { database, supervisor } = this.#options;
+    const { database, roster, supervisor } = this.#options;
+    const waiting = roster
+      .unfinished()
+      .filter(({ record }) => record.state === "waiting" && record.reason === "auth");
+    await roster.applyAll(waiting, () => ({ type: "wake" }));
     if ((await database.usesAuth()) !== usesAuth) await database.setUsesAuth(usesAuth);
     supervisor.tryEverything();
   }

@@ -54,7 +54,7 @@ export async function driveUpload(upload: LiveUpload, context: DriveContext): Pr
       }
     } catch (error) {
       if (isDatabaseError(error)) throw error;
-      await context.apply(upload, eventOf(error, upload, context));
+      for (const event of eventsOf(error, upload, context)) await context.apply(upload, event);
     }
     if (upload.record.state === "waiting") return;
   }
@@ -135,34 +135,35 @@ async function complete(upload: LiveUpload, record: Completing, context: DriveCo
 }
 
 /** What an error means to the upload. */
-function eventOf(error: unknown, upload: LiveUpload, context: DriveContext): UploadEvent {
+function eventsOf(error: unknown, upload: LiveUpload, context: DriveContext): readonly UploadEvent[] {
   if (error instanceof UploadError) {
     if (error.code === "FILE_LOST" || error.code === "FILE_PERMISSION")
-      return { type: "fault", reason: "file", nextAttemptAt: null, error: toWire(error) };
-    return { type: "fail", error: toWire(error) };
+      return [{ type: "fault", reason: "file", nextAttemptAt: null, error: toWire(error) }];
+    return [{ type: "fail", error: toWire(error) }];
   }
   const fault = error instanceof StorageFault ? error : unexpected(error);
   const attempts = upload.record.attempts + 1;
-  const rest = () => {
+  const rest = (): UploadEvent => {
     const waitMs = waitAfter(attempts, fault, context, upload);
     return restOf(fault, context.platform.clock.now() + waitMs, context);
   };
-  if (isPassing(fault)) return rest();
-  if (fault.code === "TOKEN_EXPIRED") return { type: "gone" };
+  if (isPassing(fault)) return [rest()];
+  if (fault.code === "TOKEN_EXPIRED") return [{ type: "gone" }];
   // One server of several may not know the secret yet. What was sent is out of reach if none does, but the file is still here.
-  if (fault.code === "TOKEN_INVALID") return attempts < MAX_TOKEN_REFUSALS ? rest() : { type: "gone" };
+  if (fault.code === "TOKEN_INVALID") return [attempts < MAX_TOKEN_REFUSALS ? rest() : { type: "gone" }];
   switch (fault.kind) {
     case "unauthorized": {
       const until = context.platform.clock.now() + context.gates.waitMs;
-      return { type: "fault", reason: "auth", nextAttemptAt: until, error: wireOf(fault) };
+      return [{ type: "fault", reason: "auth", nextAttemptAt: until, error: wireOf(fault) }];
     }
     case "gone":
-    case "partsMismatch":
+    case "partsMismatch": {
       upload.setbacks += 1;
-      if (upload.setbacks > MAX_SETBACKS) return rest();
-      return { type: fault.kind === "partsMismatch" ? "partsMissing" : "gone" };
+      const setback: UploadEvent = { type: fault.kind === "partsMismatch" ? "partsMissing" : "gone" };
+      return upload.setbacks > MAX_SETBACKS ? [setback, rest()] : [setback];
+    }
     default:
-      return { type: "fail", error: wireOf(fault) };
+      return [{ type: "fail", error: wireOf(fault) }];
   }
 }
 

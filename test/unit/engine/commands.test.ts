@@ -166,10 +166,10 @@ describe("owners", () => {
   });
 });
 
-test("headers that a page gives are remembered by their being there, and what waits for a user is tried", async () => {
+test("headers that a page gives are remembered by their being there, and what waits for a user waits no longer", async () => {
   const [upload] = (await bed.load(recordOf("waiting", 1, { reason: "auth" }))) as [LiveUpload];
   await commands.authorized(true);
-  expect([bed.disk.usesAuth, upload.dueAt]).toEqual([true, 0]);
+  expect([bed.disk.usesAuth, upload.record.state]).toEqual([true, "uploading"]);
   bed.database.setUsesAuth = () => expect.unreachable("it is known already");
   await commands.authorized(true);
 });
