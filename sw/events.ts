@@ -40,6 +40,11 @@ export function listenToEvents({
     (await engine()).supervisor.tryEverything();
   }
 
+  /** The browser fires `sync` when it is online; and again and again while something waits, so it tells no more than that. */
+  async function networkIsThere(): Promise<void> {
+    (await engine()).supervisor.tryOffline();
+  }
+
   const onMessage = createMessageHandler(api, {
     visit,
     async handedOver({ fetchId, ranges, isImmediate }, clientId) {
@@ -66,7 +71,7 @@ export function listenToEvents({
   );
   platform.on("sync", (event) => {
     if (event.tag !== name) return;
-    lifecycle.holdSync(event, visit().then(work), async () => {
+    lifecycle.holdSync(event, networkIsThere().then(work), async () => {
       if (!(await engine()).supervisor.wantsWakeUp) return true;
       if ((await platform.clients.windows()).length === 0) return false;
       // A page asks for the next one: its promise outlives what the browser's own repetition would.

@@ -68,11 +68,11 @@ export type PartSizing =
 export interface RetryPolicy {
   /** Longest wait before the first retry, in milliseconds. @default 1000 */
   readonly baseMs: number;
-  /** Longest wait between two tries, in milliseconds; a visit or the network's return end it at once. @default 900000 */
+  /** Longest wait between two tries, in milliseconds; a visit or the network's return end it at once. @default 1800000 */
   readonly maxMs: number;
 }
 
-export const RETRY_POLICY = { baseMs: 1_000, maxMs: 900_000 } as const satisfies RetryPolicy;
+export const RETRY_POLICY = { baseMs: 1_000, maxMs: 1_800_000 } as const satisfies RetryPolicy;
 
 /** How the engine works. */
 export interface EngineOptions {

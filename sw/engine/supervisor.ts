@@ -157,6 +157,14 @@ export class Supervisor {
     this.startDueWork();
   }
 
+  /** The network is there. Whatever waits for it is tried, one for all. */
+  tryOffline(): void {
+    const offline = this.#waiting("offline");
+    if (offline.length > 0) this.#gates.probeNow();
+    for (const upload of offline) upload.makeDue();
+    this.startDueWork();
+  }
+
   /** Settles when there is nothing that this worker could do or wait for with profit. */
   async idle(): Promise<void> {
     if (this.isBusy) await new Promise<void>((resolve) => this.#idleWaiters.push(resolve));

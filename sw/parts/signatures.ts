@@ -17,7 +17,7 @@ interface Signature {
   readonly staleAt: number;
 }
 
-/** Presigned requests of one upload, asked for in batches just before they are used. */
+/** Presigned requests of one upload, asked for in batches just before they are used; for one run of its sending. */
 export class Signatures {
   readonly #storage: Pick<UploadStorage, "sign">;
   readonly #clock: Pick<Clock, "now">;
@@ -26,6 +26,8 @@ export class Signatures {
   /** Parts that wait for the answer that is under way, to go together into the next request. */
   readonly #wanted = new Map<number, Checksum | null>();
   #asking: Promise<void> | undefined;
+  /** Why the server has signed nothing. The run that asks is over with that, and its other parts need not ask again. */
+  #fault: { readonly error: unknown } | undefined;
 
   constructor(storage: Pick<UploadStorage, "sign">, token: string, clock: Pick<Clock, "now">) {
     this.#storage = storage;
@@ -43,9 +45,10 @@ export class Signatures {
       const found = this.#fresh(partNumber, checksum);
       if (found) return found;
       this.#wanted.set(partNumber, checksum);
+      if (this.#fault) throw this.#fault.error;
       // Parts that start together share one request, if it was asked for all of them; else the next one is theirs.
       if (this.#asking) {
-        await this.#asking.catch(() => {});
+        await this.#asking;
         continue;
       }
       for (const next of upcoming()) if (!this.#fresh(next, null)) this.#wanted.set(next, null);
@@ -54,6 +57,9 @@ export class Signatures {
       this.#asking = this.#ask(batch.map(([number, digest]) => ({ partNumber: number, checksum: digest })));
       try {
         await this.#asking;
+      } catch (error) {
+        this.#fault = { error };
+        throw error;
       } finally {
         this.#asking = undefined;
       }

@@ -128,16 +128,17 @@ describe("faults", () => {
     expect(asked).toEqual([[1, 2], [1]]);
   });
 
-  test("a refusal reaches who asked; who waited along asks again", async () => {
+  test("a fault is one for all parts of the run: none of them asks the server again", async () => {
     const { asked, faults, signatures } = signer();
     faults.push(new StorageFault("transient", "SERVER_ERROR"));
-    const [first, second] = await Promise.allSettled([
+    const together = await Promise.allSettled([
       signatures.get(part(1), () => [2]),
       signatures.get(part(2), none),
     ]);
-    expect(first).toMatchObject({ status: "rejected", reason: { kind: "transient" } });
-    expect(second).toMatchObject({ status: "fulfilled", value: { partNumber: 2 } });
-    expect(asked).toEqual([[1, 2], [2]]);
+    const [later] = await Promise.allSettled([signatures.get(part(3), none)]);
+    for (const outcome of [...together, later])
+      expect(outcome).toMatchObject({ status: "rejected", reason: { kind: "transient" } });
+    expect(asked).toEqual([[1, 2]]);
   });
 
   test.each([

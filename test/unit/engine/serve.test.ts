@@ -370,6 +370,16 @@ describe("a sync", () => {
     expect([held?.state, page.heard.at(-1)?.type]).toEqual(["fulfilled", "syncUsed"]);
   });
 
+  test("tells nothing of a server that asks for patience", async () => {
+    worker.stored(recordOf("uploading"));
+    worker.s3.answer("sign", new StorageFault("transient", "SLOW_DOWN", { retryAfterMs: 3_600_000 }));
+    worker.fire("activate");
+    await worker.time.runUntil(10_000);
+    worker.fire("sync", { tag: NAME });
+    await worker.time.runUntil(20_000);
+    expect([worker.state(), worker.s3.calls]).toEqual(["waiting", ["sign"]]);
+  });
+
   test("that finds no database is fired again", async () => {
     for (let opening = 0; opening < 500; opening++)
       worker.openings.push(() => Promise.reject(new UploadError("DATABASE_UNAVAILABLE")));
@@ -382,7 +392,6 @@ describe("a sync", () => {
 describe("the network's return", () => {
   test("has what waits for it tried at once", async () => {
     worker.stored(recordOf("uploading"));
-    worker.s3.answer("sign", new StorageFault("transient", "SLOW_DOWN", { retryAfterMs: 3_600_000 }));
     worker.s3.answer("sign", new StorageFault("transient", "SLOW_DOWN", { retryAfterMs: 3_600_000 }));
     worker.fire("activate");
     await worker.time.runUntil(10_000);
