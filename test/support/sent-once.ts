@@ -10,11 +10,12 @@ export interface Death {
 type SentRequest = Pick<
   RequestEntry,
   "operation" | "key" | "uploadId" | "partNumber" | "stored" | "startedAt" | "endedAt"
->;
+> & { readonly headers?: RequestEntry["headers"] };
 
 /**
  * Parts that were sent again although S3 had them. A part may be stored twice only if a worker died while its first PUT
- * was still running: that worker's successor could not see it.
+ * was still running, since that worker's successor could not see it; or if the worker's PUT and one of the relay's were on
+ * their way at the same time, since S3 lists neither before it is over.
  */
 export function partsSentTwice<T extends SentRequest>(
   requests: readonly T[],
@@ -29,11 +30,18 @@ export function partsSentTwice<T extends SentRequest>(
   }
   return [...stored.values()].flatMap((puts) => {
     puts.sort((a, b) => a.startedAt - b.startedAt);
-    return puts.slice(1).filter((_, index) => {
+    return puts.slice(1).filter((later, index) => {
       const earlier = puts[index] as T;
-      return !deaths.some(
+      const haveMet = isRelayed(earlier) !== isRelayed(later) && later.startedAt < earlier.endedAt;
+      const hasDied = deaths.some(
         (death) => death.confirmedAt >= earlier.startedAt && death.orderedAt <= earlier.endedAt,
       );
+      return !haveMet && !hasDied;
     });
   });
+}
+
+/** Browsers say where a request comes from; the relay's S3 client does not. */
+function isRelayed({ headers }: SentRequest): boolean {
+  return headers !== undefined && headers["sec-fetch-mode"] === undefined;
 }
