@@ -46,6 +46,8 @@ export class HandOver {
   /** Uploads that the worker was asked about. It gives none that the app wants in the worker only. */
   readonly #asked = new Set<string>();
   #fetching: Promise<void> = Promise.resolve();
+  /** The request that follows the one under way, for whoever asks meanwhile. */
+  #nextFetch: Promise<void> | undefined;
   #leaving = new AbortController();
 
   constructor(options: HandOverOptions) {
@@ -127,12 +129,16 @@ export class HandOver {
   /** One request after another: an answer that was already on its way may not know of the latest upload. */
   #fetchCandidates(): Promise<void> {
     const { connection, owner } = this.#options;
-    this.#fetching = this.#fetching
-      .then(() => connection.call((api) => api.handOverCandidates(owner())))
+    this.#nextFetch ??= this.#fetching
+      .then(() => {
+        this.#nextFetch = undefined;
+        return connection.call((api) => api.handOverCandidates(owner()));
+      })
       .then(
         (candidates) => this.#include(candidates),
         () => {},
       );
+    this.#fetching = this.#nextFetch;
     return this.#fetching;
   }
 

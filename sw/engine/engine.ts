@@ -81,7 +81,7 @@ export async function startEngine(context: EngineContext): Promise<Engine> {
     find: (id) => roster.get(id),
     isStored: (id) => roster.isStored(id),
     apply: (upload, event) => roster.apply(upload, event),
-    onSettled: () => supervisor.startDueWork(),
+    onSettled: () => supervisor.onEvent(),
   });
   roster.on("ended", (id) => copies.ended(id));
   const supervisor = new Supervisor({

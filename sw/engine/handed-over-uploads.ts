@@ -42,7 +42,7 @@ export class HandedOverUploads {
   async candidates(): Promise<HandOverCandidate[]> {
     const { roster, database } = this.#options;
     const candidates: HandOverCandidate[] = [];
-    for (const upload of roster.own()) {
+    for (const upload of roster.unfinished()) {
       const { record, ledger, id } = upload;
       if (record.laneOption === "worker" || upload.isLeftToBrowser) continue;
       // The browser would go on over any network, at any time.

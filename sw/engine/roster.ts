@@ -146,7 +146,8 @@ export class Roster {
         withoutBytes.push(upload.id);
       }
       if (!record || isFinal(record)) this.#events.emit("ended", upload.id);
-      isToBeDriven ||= effects.includes("drive");
+      // Whoever drives it already goes on by itself, or says when it lets go.
+      isToBeDriven ||= effects.includes("drive") && !upload.driving;
     }
     if (isToBeDriven) this.#events.emit("changed", undefined);
     // Nothing waits for this: what is left by a death is an orphan, which the next worker deletes.

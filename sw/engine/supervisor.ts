@@ -9,6 +9,7 @@ import {
   checkConditions,
   compareTurns,
   isActive,
+  isFinal,
   isMetered,
   owesAbort,
   type UploadEvent,
@@ -28,6 +29,8 @@ const ESTIMATE_EVERY_MS = 500;
 const NO_ROOM_MS = 2_000;
 /** Timers stand still while the device sleeps, and clocks are set, so that none waits for long at a time. */
 const LONGEST_TIMER_MS = 60_000;
+/** Pages may have much to say, and with thousands of uploads a look at all costs a millisecond. */
+const EVENT_PAUSE_MS = 1_000;
 /** A speed that differs by less is not worth a write. */
 const TELLING_CHANGE = 0.2;
 
@@ -56,6 +59,13 @@ export class Supervisor {
   #knownSpeed: number | null = null;
   #isDriver = false;
   #isScheduled = false;
+  /** Whom this worker is at work for. */
+  readonly #driven = new Set<LiveUpload>();
+  /** Whom it could be at work for if there were a place and the way open, as the last look at all has found; the first last. */
+  #ready: LiveUpload[] = [];
+  /** When the last look at all was, and when another one is due, by `clock.elapsed()`. */
+  #lookedAt = Number.NEGATIVE_INFINITY;
+  #lookAt = 0;
   /** Until then the disk counts as full, by `clock.elapsed()`. */
   #noRoomUntil = 0;
   #leavesRestToBrowser = false;
@@ -174,10 +184,11 @@ export class Supervisor {
     const { copies, roster } = this.#options;
     if (copies.isBusy) return true;
     if (this.#leavesRestToBrowser) return false;
+    if (this.#driven.size > 0) return true;
     const { isSignedOut } = this.#gates;
     return roster.unfinished().some((upload) => {
-      const { record, driving, isBeingWritten, isLeftToBrowser, dueAt } = upload;
-      if (driving || isBeingWritten) return true;
+      const { record, isBeingWritten, isLeftToBrowser, dueAt } = upload;
+      if (isBeingWritten) return true;
       // Without a user nothing moves; a page says when there is one.
       if (isSignedOut) return false;
       if ((isActive(record) && !isLeftToBrowser) || owesAbort(record)) return true;
@@ -212,70 +223,102 @@ export class Supervisor {
     if (upload.record.attempts > 0) this.#write([upload], () => ({ type: "progressed" }));
   }
 
-  /** Starts what can be started, in turn, and sets the timer for what can't yet. However often it is asked for, once. */
+  /** Looks at all uploads, and starts those that can be started, in turn. However often it is asked for, once. */
   startDueWork(): void {
+    this.#lookAt = 0;
+    this.#schedule();
+  }
+
+  /** Something that need not concern any upload. So that none is forgotten, all are looked at if that is a while ago. */
+  onEvent(): void {
+    if (this.#options.platform.clock.elapsed() - this.#lookedAt >= EVENT_PAUSE_MS) this.startDueWork();
+    else this.#schedule();
+  }
+
+  #schedule(): void {
     if (this.#isScheduled) return;
     this.#isScheduled = true;
     queueMicrotask(() => {
       this.#isScheduled = false;
       this.#undoTimer();
-      if (this.#isDriver && !this.#leavesRestToBrowser) this.#startInTurn();
+      if (this.#isDriver && !this.#leavesRestToBrowser) this.#fillPlaces();
       if (this.isBusy) return;
       for (const resolve of this.#idleWaiters.splice(0)) resolve();
     });
   }
 
-  #startInTurn(): void {
+  #fillPlaces(): void {
     const { clock } = this.#options.platform;
     const now = clock.elapsed();
-    const noRoomMs = this.#noRoomUntil - now;
-    if (noRoomMs > 0) {
-      this.#undoTimer = clock.after(noRoomMs, () => this.startDueWork());
+    if (this.#noRoomUntil > now) {
+      this.#undoTimer = clock.after(this.#noRoomUntil - now, () => this.startDueWork());
       return;
     }
+    if (now >= this.#lookAt) this.#lookAtAll(now);
     const gateMs = this.#gates.waitMs;
-    const mostDriven = this.#gates.areShut ? 1 : this.#maxDriven;
+    if (gateMs === 0) this.#startReady(now);
+    const next = Math.min(this.#lookAt, this.#ready.length > 0 && gateMs > 0 ? now + gateMs : this.#lookAt);
+    if (next === Number.POSITIVE_INFINITY) return;
+    const waitMs = Math.min(Math.max(next - now, 0), LONGEST_TIMER_MS);
+    this.#undoTimer = clock.after(waitMs, () => this.startDueWork());
+  }
+
+  /** Finds out who is ready, whose conditions have changed, and when there will be something new to find out. */
+  #lookAtAll(now: number): void {
+    const { clock } = this.#options.platform;
     const unmet = new Map<LiveUpload, ConditionsCheck>();
     const met: LiveUpload[] = [];
-    // Counts uploads ahead only: what comes late but is urgent need not wait for one of the others to end.
-    let driven = 0;
-    let next = Number.POSITIVE_INFINITY;
-    const inTurn = this.#options.roster.unfinished().sort((a, b) => compareTurns(a.record, b.record));
-    for (const upload of inTurn) {
+    let nextMs = Number.POSITIVE_INFINITY;
+    this.#lookedAt = now;
+    this.#ready = [];
+    for (const upload of this.#options.roster.unfinished()) {
       const { record } = upload;
       if (upload.isBeingWritten) continue;
       const check = this.#checkConditions(record);
-      if (check?.recheckAt) next = Math.min(next, check.recheckAt - clock.now());
+      if (check?.recheckAt) nextMs = Math.min(nextMs, check.recheckAt - clock.now());
       if (check && check.unmet !== null) {
         if (isNews(record, check)) unmet.set(upload, check);
-        continue;
-      }
-      if (upload.driving) driven += 1;
-      else if (check && record.state === "waiting") met.push(upload);
-      else if (upload.isLeftToBrowser && !upload.ledger.isComplete) continue;
+      } else if (check && record.state === "waiting") met.push(upload);
       else {
         const dueMs = this.#dueMs(upload, now);
-        if (dueMs === undefined) continue;
-        const waitMs = Math.max(dueMs, gateMs);
-        if (waitMs > 0) next = Math.min(next, waitMs);
-        else if (driven < mostDriven) {
-          driven += 1;
-          this.#start(upload);
-        }
+        if (dueMs === 0) this.#ready.push(upload);
+        else if (dueMs !== undefined) nextMs = Math.min(nextMs, dueMs);
       }
     }
+    this.#ready.sort((a, b) => compareTurns(b.record, a.record));
+    this.#lookAt = now + nextMs;
     this.#write([...unmet.keys()], (upload) => {
       const { unmet: by, recheckAt } = unmet.get(upload) as ConditionsCheck;
       return { type: "conditionsUnmet", by: by as NonNullable<typeof by>, recheckAt };
     });
     this.#write(met, () => ({ type: "wake" }));
-    if (next < Number.POSITIVE_INFINITY)
-      this.#undoTimer = clock.after(Math.min(Math.max(next, 0), LONGEST_TIMER_MS), () => this.startDueWork());
+  }
+
+  /** Whatever else becomes of an upload than its end asks for another look at all. */
+  #startReady(now: number): void {
+    const mostDriven = this.#gates.areShut ? 1 : this.#maxDriven;
+    for (let upload = this.#ready.at(-1); upload; upload = this.#ready.at(-1)) {
+      if (this.#isStartable(upload, now)) {
+        const { record } = upload;
+        // Those ahead only: what comes late but is urgent need not wait for one of the others to end.
+        const ahead = [...this.#driven].filter((other) => compareTurns(other.record, record) <= 0);
+        if (ahead.length >= mostDriven) return;
+        this.#start(upload);
+      }
+      this.#ready.pop();
+    }
+  }
+
+  #isStartable(upload: LiveUpload, now: number): boolean {
+    const { roster } = this.#options;
+    const isThere = roster.get(upload.id) === upload && roster.isOwn(upload);
+    return isThere && !upload.isBeingWritten && this.#dueMs(upload, now) === 0;
   }
 
   /** In how many milliseconds there is something to do for it; undefined if nothing that this worker could do. */
   #dueMs(upload: LiveUpload, now: number): number | undefined {
     const { record } = upload;
+    if (upload.driving || (upload.isLeftToBrowser && !upload.ledger.isComplete)) return undefined;
     if (isActive(record)) return 0;
     if (owesAbort(record)) return Math.max(0, (this.#settleAt.get(upload.id) ?? 0) - now);
     const { dueAt } = upload;
@@ -326,6 +369,7 @@ export class Supervisor {
 
   #start(upload: LiveUpload): void {
     upload.restart();
+    this.#driven.add(upload);
     this.#publishEstimates();
     const work = owesAbort(upload.record) ? this.#settle(upload) : driveUpload(upload, this.#context);
     upload.driving = work
@@ -333,7 +377,10 @@ export class Supervisor {
       .catch((error: unknown) => this.#failed(error))
       .finally(() => {
         upload.driving = undefined;
-        this.startDueWork();
+        this.#driven.delete(upload);
+        const { record } = upload;
+        if (isFinal(record) && !owesAbort(record)) this.#schedule();
+        else this.startDueWork();
       });
   }
 
