@@ -143,8 +143,8 @@ function eventsOf(error: unknown, upload: LiveUpload, context: DriveContext): re
   }
   const fault = error instanceof StorageFault ? error : unexpected(error);
   const attempts = upload.record.attempts + 1;
-  const rest = (): UploadEvent => {
-    const waitMs = waitAfter(attempts, fault, context, upload);
+  const rest = (inRow = attempts): UploadEvent => {
+    const waitMs = waitAfter(inRow, fault, context, upload);
     return restOf(fault, context.platform.clock.now() + waitMs, context);
   };
   if (isPassing(fault)) return [rest()];
@@ -160,7 +160,9 @@ function eventsOf(error: unknown, upload: LiveUpload, context: DriveContext): re
     case "partsMismatch": {
       upload.setbacks += 1;
       const setback: UploadEvent = { type: fault.kind === "partsMismatch" ? "partsMissing" : "gone" };
-      return upload.setbacks > MAX_SETBACKS ? [setback, rest()] : [setback];
+      // In between parts are confirmed, which counts as progress; but what ends like this again and again is no progress.
+      const inRow = upload.setbacks - MAX_SETBACKS;
+      return inRow > 0 ? [setback, rest(inRow)] : [setback];
     }
     default:
       return [{ type: "fail", error: wireOf(fault) }];

@@ -286,9 +286,8 @@ class PartSender {
     this.#refusals.set(partNumber, refusals);
     const fault = new StorageFault("permanent", "FORBIDDEN", { detail });
     this.#doubt(partNumber, this.#now(), fault);
+    // Nothing of it was stored, but by the look-up the app's server speaks to S3, and learns how S3's clock is set.
     if (refusals > MAX_REFUSALS) throw fault;
-    // Nothing of it was stored.
-    this.#upload.ledger.giveBack(partNumber);
   }
 
   #afterOddReceipt(receipt: PartReceipt): void {

@@ -41,6 +41,7 @@ export function endOf(page: Page, id: string, awaited: End): Promise<string> {
     ({ id, awaited, LASTING, PATIENCE_MS }) =>
       new Promise<string>((resolve) => {
         const history: string[] = [];
+        let rests = 0;
         let undo = () => {};
         const end = (what: string) => {
           clearTimeout(timer);
@@ -53,9 +54,13 @@ export function endOf(page: Page, id: string, awaited: End): Promise<string> {
           if (!upload) return;
           const { state, reason, error, attempts } = upload;
           const name = [reason ? `${state}/${reason}` : state, ...(error ? [error.code] : [])].join(" ");
-          if (history.at(-1) !== name) history.push(name);
-          const isResting =
-            state === "waiting" && (reason !== "backoff" || (name === awaited && attempts >= LASTING));
+          if (history.at(-1) !== name) {
+            history.push(name);
+            // Where parts are confirmed in between, attempts begin anew.
+            if (name === awaited) rests += 1;
+          }
+          const isLasting = name === awaited && Math.max(attempts, rests) >= LASTING;
+          const isResting = state === "waiting" && (reason !== "backoff" || isLasting);
           if (state === "done" || state === "failed" || isResting) end(name);
         });
       }),

@@ -89,6 +89,15 @@ describe("a fault", () => {
     expect(bed.s3.count("begin")).toBe(4);
   });
 
+  test("that takes back again and again what was confirmed is waited out, longer each time", async () => {
+    for (let times = 0; times < 50; times++)
+      bed.s3.answer("complete", fault("partsMismatch", "PARTS_MISMATCH"));
+    await driven(recordOf("completing"), 600_000);
+    // At once three times, then after 1, 2, 4, … 32 s, and each minute; a half less by the dice.
+    expect(bed.s3.count("complete")).toBeLessThan(32);
+    expect(bed.s3.count("complete")).toBeGreaterThan(10);
+  });
+
   test("that parts are missing at completion has them looked up, and sends what S3 lacks", async () => {
     bed.s3.answer("complete", fault("partsMismatch", "PARTS_MISSING" as UploadErrorCode));
     const { record } = await driven(recordOf("queued"), 5_000);
