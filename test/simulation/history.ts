@@ -5,6 +5,7 @@ import { knownUpload, Monitor } from "./monitor.ts";
 import type { Happening, Scenario } from "./scenario.ts";
 import { Network, type OriginMode } from "./world/network.ts";
 import { Random } from "./world/random.ts";
+import { signSynchronously } from "./world/signing.ts";
 import { SIM_LIMITS, SimBrowser, SimRequestWithBody } from "./world/sim-browser.ts";
 import { SimDatabases, type SimDisk } from "./world/sim-database.ts";
 import { type SimContent, SimFile } from "./world/sim-file.ts";
@@ -163,6 +164,7 @@ class History {
 
   /** Puts the server's clock under virtual time, and keeps the code's own logging in the history. */
   replaceGlobals(): () => void {
+    const undoSubtle = signSynchronously();
     const { Request } = globalThis;
     const { now } = Date;
     const { error, warn } = console;
@@ -171,6 +173,7 @@ class History {
     Object.assign(globalThis, { Request: SimRequestWithBody });
     Date.now = () => EPOCH + this.#time.elapsed;
     return () => {
+      undoSubtle();
       Object.assign(console, { error, warn });
       Object.assign(globalThis, { Request });
       Date.now = now;

@@ -35,8 +35,8 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   {
     name: "the timer of waits is forgotten",
     file: "sw/engine/supervisor.ts",
-    find: "if (next < Number.POSITIVE_INFINITY)",
-    replace: "if (next < 0)",
+    find: "if (next === Number.POSITIVE_INFINITY) return;",
+    replace: "if (next !== undefined) return;",
   },
   {
     name: "two workers drive: the lock is not waited for",
