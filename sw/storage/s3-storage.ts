@@ -50,7 +50,9 @@ export function createS3Storage(
     const known = made.get(credentials);
     if (known) return known;
     const client = new S3Client({
-      ...{ region, forcePathStyle, credentials },
+      region,
+      forcePathStyle,
+      credentials,
       ...(endpoint !== undefined && { endpoint }),
       // The engine tries again, and knows what may be repeated.
       maxAttempts: 1,
@@ -96,7 +98,7 @@ export function createS3Storage(
     async begin({ uploadId, key, size, type: wantedType, method, partSize, checksum, triedForMs }) {
       const type = toMediaType(wantedType);
       if (type === null) throw new UploadError("REQUEST_INVALID", "type should be a MIME type");
-      const claims = { ...{ bucket, key, uploadId, size, checksum }, owner: null, expiresAt: NEVER };
+      const claims = { bucket, key, uploadId, size, checksum, owner: null, expiresAt: NEVER };
       const token = (of: UploadClaims) => ({ key, token: JSON.stringify(of) });
       if (method === "single") return token({ ...claims, method, type });
       const s3UploadId = await withS3((s3) =>
