@@ -66,7 +66,8 @@ export default defineConfig({
       reportsDirectory: ".cache/coverage",
     },
     projects: [
-      project("unit", ["test/unit/**/*.test.ts", "test/architecture/**/*.test.ts"]),
+      // Long enough for a machine that is busy with other things: none of these tests asserts a time.
+      project("unit", ["test/unit/**/*.test.ts", "test/architecture/**/*.test.ts"], { testTimeout: 120_000 }),
       project("simulation", ["test/simulation/**/*.test.ts"], { testTimeout: 300_000 }),
       project("server", ["test/server/**/*.test.ts"], { testTimeout: 60_000, hookTimeout: 60_000 }),
       project("contract", ["test/contract/**/*.test.ts"], oneByOne(1)),
