@@ -19,7 +19,7 @@ export type { Trace, TraceEvent } from "../src/core/trace.ts";
 export interface ServeUploadsOptions extends GivenOptions {
   /** How objects get into S3: `httpStorage({ endpoint })`, or `s3Storage` of `backhaul/sw/s3-storage`. */
   readonly storage: ServedStorage;
-  /** What the S3 engine accepts, where it differs from Amazon's. @default S3_LIMITS */
+  /** Limits of the S3 engine, where they differ from Amazon's. @default S3_LIMITS */
   readonly limits?: Partial<StorageLimits>;
   /** Take over pages that were loaded before this worker was active. @default true */
   readonly claimClients?: boolean;

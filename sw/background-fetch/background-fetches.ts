@@ -8,7 +8,7 @@ import { type Platform, sleep } from "../platform/index.ts";
 
 /** Whom the Background Fetches tell what happens to the uploads that they carry. */
 export interface BackgroundFetchHost {
-  /** These uploads are carried by the browser now, or no longer. */
+  /** The browser carries these uploads now, or no longer. */
   handedOver(uploadIds: readonly string[], isHandedOver: boolean): void;
   /** The relay has stored parts. */
   partsArrived(uploadId: string, token: string, parts: readonly PartReceipt[]): Promise<void>;
@@ -79,7 +79,7 @@ export class BackgroundFetches {
       // Before the end: should this worker die here, the next one looks them up.
       await this.#host.rangesInDoubt(ranges);
       await this.#end(transfer.id);
-      // What is on its way at this moment still arrives.
+      // Requests that are on their way at this moment still arrive.
       for (const record of records) void this.#acceptAnswer(record);
     }
   }

@@ -1,6 +1,6 @@
 import { UploadError } from "../../src/core/errors.ts";
 
-/** What a failure of IndexedDB means to the user. What is no `DOMException` is a fault of this library, and stays. */
+/** The user's error for a failure of IndexedDB. Anything but a `DOMException` is a fault of this library, and stays as it is. */
 export function databaseError(error: unknown): unknown {
   if (!(error instanceof DOMException)) return error;
   switch (error.name) {
@@ -15,7 +15,7 @@ export function databaseError(error: unknown): unknown {
   }
 }
 
-/** What a failure to store a file's bytes means, where that differs from a failure to store anything else. */
+/** The user's error for a failure to store a file's bytes, where it differs from that of any other write. */
 export function copyError(error: unknown): unknown {
   if (!(error instanceof DOMException)) return error;
   switch (error.name) {

@@ -146,7 +146,7 @@ export async function openIdbDatabase(name: string, { clock, uuid }: IdbPlatform
 type Setting = BackhaulSchema["settings"]["key"];
 type PartStore = IDBPObjectStore<BackhaulSchema, StoreNames<BackhaulSchema>[], "parts", "readwrite">;
 
-/** Those of them that are stored and can be read. */
+/** The rows among them that are stored and can be read. */
 async function recordsFound(tx: WriteTransaction, ids: readonly string[]): Promise<UploadRecord[]> {
   const uploads = tx.objectStore("uploads");
   // In Chromium to read all rows at once takes about a third of the time that one request for each takes.

@@ -105,7 +105,7 @@ async function putInChunks(
     const deleting = connection.writeRows(["chunks"], (tx) =>
       tx.objectStore("chunks").delete(chunksOfCopy(id, head.copyId)),
     );
-    // They are deleted with the upload, or when its file is copied again.
+    // The chunks are deleted with the upload, or when its file is copied again.
     await deleting.catch(() => {});
     throw error;
   }

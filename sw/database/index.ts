@@ -1,4 +1,4 @@
-/** What outlives the worker: the port, its IndexedDB and its memory, and what stored rows must look like. */
+/** The upload database: its port, the implementations in IndexedDB and in memory, and the shape of stored rows. */
 
 export { openIdbDatabase } from "./idb-database.ts";
 export type { UploadDatabase } from "./upload-database.ts";

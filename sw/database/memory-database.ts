@@ -5,7 +5,7 @@ import { applyEvents, claimOf, isOpenUnder, isSendingUnder, recordsToAdd } from 
 import { ConnectionState } from "./connection-state.ts";
 import type { UploadDatabase } from "./upload-database.ts";
 
-/** What a browser would hold on disk: it outlives the connections to it, as it would outlive workers. */
+/** A disk as a browser has one: it outlives the connections to it, as it would outlive workers. */
 export class MemoryDisk {
   readonly uploads = new Map<string, UploadRecord>();
   /** Ids of rows that only another version could read. */
@@ -18,7 +18,7 @@ export class MemoryDisk {
   usesAuth = false;
   /** Bytes that the copies of all files may have together. */
   capacityBytes = Number.POSITIVE_INFINITY;
-  /** What closes each open connection, as seen from outside. */
+  /** How to close each open connection from outside. */
   readonly connections = new Set<() => void>();
 
   /** Closes every connection, as a browser may at any time. */

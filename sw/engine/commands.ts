@@ -29,7 +29,7 @@ export interface CommandsOptions {
   readonly fetches: BackgroundFetches;
 }
 
-/** What pages want of the uploads. */
+/** The commands that pages give. */
 export class Commands implements UploadCommands {
   readonly #options: CommandsOptions;
 

@@ -16,7 +16,7 @@ import { Publisher } from "./publisher.ts";
 import { Roster } from "./roster.ts";
 import { Supervisor } from "./supervisor.ts";
 
-/** What the worker does with all uploads. */
+/** One life of everything that rests on the database: who drives the uploads, keeps their files and tells pages. */
 export interface Engine {
   readonly commands: Commands;
   readonly supervisor: Supervisor;
@@ -114,7 +114,7 @@ export async function startEngine(context: EngineContext): Promise<Engine> {
     dispose();
     throw error;
   }
-  // What the browser carries is looked up before it is sent, so that this need not succeed.
+  // This need not succeed: parts that the browser carries are looked up before they are sent.
   await fetches.follow().catch((error) => console.warn("backhaul: Background Fetch can't be read.", error));
   trace({ type: "started", uploads: roster.own().length });
   // Held until this engine ends. During an update the old worker may still be driving.

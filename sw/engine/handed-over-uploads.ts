@@ -18,7 +18,7 @@ export interface HandedOverOptions {
   readonly trace: (step: TraceStep) => void;
 }
 
-/** What the browser's own transfers may carry, carry, and have brought. */
+/** The uploads that the browser's own transfers may carry, carry, or have brought to S3. */
 export class HandedOverUploads {
   readonly #options: HandedOverOptions;
 
@@ -38,7 +38,7 @@ export class HandedOverUploads {
     return upload !== undefined && !roster.isOwn(upload);
   }
 
-  /** What a page could hand over now: whatever is open at S3 and neither ended nor paused. */
+  /** The uploads that a page could hand over now: open at S3, and neither ended nor paused. */
   async candidates(): Promise<HandOverCandidate[]> {
     const { roster, database } = this.#options;
     const candidates: HandOverCandidate[] = [];
@@ -68,7 +68,7 @@ export class HandedOverUploads {
     if (!("remote" in record) || record.remote.at !== "open" || record.remote.token !== token) return;
     const news = receipts
       .filter(({ partNumber }) => partNumber <= record.plan.partCount && !ledger.isDone(partNumber))
-      // What the relay says of the bytes is what it got. They are compared before the end.
+      // The relay's digest is of the bytes that it got. The file's own are compared before the end.
       .map((receipt) => ({ ...receipt, checksum: null }));
     if (news.length === 0) return;
     await database.partsDone(id, token, news);
@@ -99,7 +99,7 @@ export class HandedOverUploads {
     supervisor.startDueWork();
   }
 
-  /** These uploads are carried this way from now on. */
+  /** Notes who moves the bytes of these uploads from now on. */
   setLane(ids: readonly string[], lane: Lane): void {
     const { roster, supervisor, trace } = this.#options;
     for (const id of ids) {

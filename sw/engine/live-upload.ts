@@ -75,7 +75,7 @@ export class LiveUpload implements SendingUpload, FileHolder {
     this.#dueAt = Math.min(this.#dueAt, this.ownDueAt);
   }
 
-  /** What it waits for may have come: it is tried at once. */
+  /** Ends the wait: its cause may have gone. */
   makeDue(): void {
     this.#dueAt = this.#clock.elapsed();
   }

@@ -294,13 +294,13 @@ export class Supervisor {
     this.#write(met, () => ({ type: "wake" }));
   }
 
-  /** Whatever else becomes of an upload than its end asks for another look at all. */
+  /** Starts those in front, as they were found. Any event but an upload's end has asked for another look at all. */
   #startReady(now: number): void {
     const mostDriven = this.#gates.areShut ? 1 : this.#maxDriven;
     for (let upload = this.#ready.at(-1); upload; upload = this.#ready.at(-1)) {
       if (this.#isStartable(upload, now)) {
         const { record } = upload;
-        // Those ahead only: what comes late but is urgent need not wait for one of the others to end.
+        // Only uploads ahead count: an urgent one that comes late need not wait for one of the others to end.
         const ahead = [...this.#driven].filter((other) => compareTurns(other.record, record) <= 0);
         if (ahead.length >= mostDriven) return;
         this.#start(upload);
@@ -325,7 +325,7 @@ export class Supervisor {
     return dueAt === Number.POSITIVE_INFINITY ? undefined : Math.max(0, dueAt - now);
   }
 
-  /** What the app's conditions say to an upload that has bytes to move; undefined if nothing. */
+  /** The verdict of the app's conditions on an upload that has bytes to move; undefined if it has none. */
   #checkConditions(record: UploadRecord): ConditionsCheck | undefined {
     const { conditions, state } = record;
     if (!conditions) return undefined;
@@ -347,7 +347,7 @@ export class Supervisor {
       .filter(({ record }) => record.state === "waiting" && reasons.includes(record.reason));
   }
 
-  /** What one has found out is true for all that wait for the same. */
+  /** One upload has found the way open, and so it is for all that wait for the same. */
   #onGateOpened(): void {
     for (const upload of this.#waiting("offline", "backoff")) upload.shortenWait();
     if (!this.#gates.isSignedOut) for (const upload of this.#waiting("auth")) upload.makeDue();

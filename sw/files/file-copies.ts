@@ -126,7 +126,7 @@ export class FileCopies<Upload extends FileHolder> {
     try {
       await this.#checkRoom([source]);
       await database.putBytes(upload.id, source, signal);
-      // It may have arrived meanwhile, or its user has canceled it.
+      // The upload may have ended meanwhile.
       if (!needsBytes(upload.record)) return await database.deleteBytes([upload.id]);
       // From now on the copy is read: the file on disk may change or vanish.
       if (source instanceof Blob) upload.bytes = await openBytes(database, upload.record);
@@ -151,7 +151,7 @@ export class FileCopies<Upload extends FileHolder> {
   }
 }
 
-/** What an upload's bytes outlive once its source is kept. */
+/** How long an upload's bytes last once its source is kept. */
 export function durabilityOf(source: Source): "stored" | "handle" {
   return source instanceof Blob ? "stored" : "handle";
 }
