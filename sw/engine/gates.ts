@@ -67,7 +67,7 @@ export class Gates {
       const startedAt = this.#platform.clock.elapsed();
       try {
         const answer = await call;
-        this.#succeeded(operation, onOpened);
+        this.#succeeded(operation, startedAt, onOpened);
         return answer;
       } catch (error) {
         if (error instanceof StorageFault) this.#heard(error, operation, startedAt, onOpened);
@@ -90,10 +90,10 @@ export class Gates {
       this.#serverFault = { operation, isNetwork: fault.kind === "network" };
     }
     // The server has understood the request, whatever it thinks of this upload.
-    else this.#succeeded(operation, onOpened);
+    else this.#succeeded(operation, startedAt, onOpened);
   }
 
-  #succeeded(operation: keyof UploadStorage, onOpened: () => void): void {
+  #succeeded(operation: keyof UploadStorage, startedAt: number, onOpened: () => void): void {
     const hasSignedIn = this.auth.succeeded();
     const { server } = this;
     const isTelling =
@@ -102,7 +102,7 @@ export class Gates {
       this.#serverFault.operation === operation ||
       ASKS_S3.has(operation);
     const isServerBack = isTelling && server.succeeded();
-    if (!isTelling) server.leave();
+    if (!isTelling) server.leave(startedAt);
     if (hasSignedIn || isServerBack) onOpened();
   }
 }

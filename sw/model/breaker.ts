@@ -44,9 +44,13 @@ export class Breaker {
     if (this.#isOpen) this.#probedAt = now;
   }
 
-  /** A request is over, and says nothing about the origin. */
-  leave(): void {
-    this.#probedAt = undefined;
+  /**
+   * A request is over, and says nothing about the origin.
+   *
+   * @param startedAt when it went out: one from before the probe leaves the probe its place
+   */
+  leave(startedAt: number): void {
+    if (this.#probedAt !== undefined && startedAt >= this.#probedAt) this.#probedAt = undefined;
   }
 
   /** The origin has done what it was asked. Returns whether this has closed the breaker. */
@@ -64,7 +68,9 @@ export class Breaker {
    * @param retryAfterMs what the origin asked for
    */
   failed(now: number, startedAt: number, random: number, retryAfterMs?: number): void {
-    const isSameRound = this.#isOpen && startedAt < this.#openedAt;
+    // After `probeNow` the next round begins with whatever is sent from that moment on.
+    const isEarlier = this.#attempts > 0 ? startedAt <= this.#openedAt : startedAt < this.#openedAt;
+    const isSameRound = this.#isOpen && isEarlier;
     if (isSameRound) {
       if (retryAfterMs !== undefined) this.#until = Math.max(this.#until, now + retryAfterMs);
       return;

@@ -214,7 +214,7 @@ class PartSender {
         await this.#recordStored([delivery.receipt]);
       } else this.#afterTry(partNumber, delivery, startedAt);
     } catch (error) {
-      this.#context.s3.leave();
+      this.#context.s3.leave(startedAt);
       if (ledger.flyingParts.has(partNumber)) ledger.giveBack(partNumber);
       throw error;
     }
@@ -223,7 +223,7 @@ class PartSender {
   #afterTry(partNumber: number, delivery: Exclude<Delivery, { type: "stored" }>, startedAt: number): void {
     const { ledger } = this.#upload;
     // Only a fault says something about S3 itself.
-    if (delivery.type !== "fault") this.#context.s3.leave();
+    if (delivery.type !== "fault") this.#context.s3.leave(startedAt);
     switch (delivery.type) {
       case "unclaimed":
         ledger.giveBack(partNumber);
@@ -265,13 +265,13 @@ class PartSender {
     // By the second time the look-up has shown that the object is another one.
     const isTaken = fault.code === "OBJECT_EXISTS" && attempts > 1;
     if (!isPassing(fault) || isTaken) {
-      s3.leave();
+      s3.leave(startedAt);
       this.#doubt(partNumber, this.#now(), fault);
       throw isTaken ? new StorageFault("permanent", fault.code, { cause: fault }) : fault;
     }
     const now = platform.clock.elapsed();
     // These are this part's own troubles, and no other's.
-    if (OF_ONE_PART.has(fault.code)) s3.leave();
+    if (OF_ONE_PART.has(fault.code)) s3.leave(startedAt);
     else s3.failed(now, startedAt, platform.random(), fault.retryAfterMs);
     const ownMs = retryDelayMs(attempts, platform.random(), fault.retryAfterMs, retry);
     const waitMs = OF_ONE_PART.has(fault.code) ? ownMs : Math.min(ownMs, s3.waitMs(now));

@@ -39,8 +39,27 @@ describe("a breaker", () => {
   test("lets the next one through where the one before has said nothing about the origin", () => {
     breaker.failed(0, 0, RANDOM);
     breaker.enter(500);
-    breaker.leave();
+    breaker.leave(500);
     expect([breaker.isOpen, breaker.isPassable(500)]).toEqual([true, true]);
+  });
+
+  test("keeps the probe's place when a request from before the probe is over", () => {
+    breaker.failed(0, 0, RANDOM);
+    breaker.enter(500);
+    breaker.leave(400);
+    expect(breaker.isPassable(600)).toBe(false);
+  });
+
+  test("counts twelve requests that went out and failed together as one round", () => {
+    for (let request = 0; request < 12; request++) breaker.failed(100, 100, RANDOM);
+    expect(breaker.waitMs(100)).toBe(500);
+  });
+
+  test("counts a probe that fails in the moment in which it was asked for", () => {
+    breaker.probeNow(100);
+    breaker.enter(100);
+    breaker.failed(100, 100, RANDOM);
+    expect(breaker.waitMs(100)).toBe(500);
   });
 
   test("waits twice as long after each failed round, up to the most, and forgets that with a success", () => {
