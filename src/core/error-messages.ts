@@ -15,6 +15,8 @@ const MESSAGES: Readonly<Record<UploadErrorCode, string>> = {
     "This browser has no service workers here. Serve the page by HTTPS (or localhost) and use a current browser.",
   PROTOCOL_MISMATCH: "The page and its service worker are of different versions. Reload the page.",
   WORKER_UNREACHABLE: "The service worker does not answer. Reload the page; uploads already added are kept.",
+  CONNECTION_CLOSED:
+    "This page has disconnected from its uploads by close(). They go on; connect again to follow or control them.",
   DATABASE_UNAVAILABLE:
     "The browser gives this site no database (IndexedDB), so uploads can't be kept. Leave private browsing, or allow site data.",
   DATABASE_CLOSED:
