@@ -48,7 +48,7 @@ const MESSAGES: Readonly<Record<UploadErrorCode, string>> = {
   SERVER_RESPONSE_INVALID:
     "The upload server's answer is not what it should be. Check the endpoint's URL and the server's version.",
   OBJECT_EXISTS:
-    "Another object is there under this key, and the app does not let it be replaced. Choose another key.",
+    "Another object is there under this key, and the app does not let it be replaced. Add the file again under another key.",
   REQUEST_TOO_LARGE:
     "Something in front of the upload server refuses requests of this size. Raise its limit (a body parser such as express.json() must come after the upload handler). It will be retried.",
   RATE_LIMITED: "The upload server takes no more at the moment. The upload goes on when its turn comes.",
