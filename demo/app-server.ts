@@ -33,7 +33,7 @@ export interface AppServerOptions {
   readonly secret: string;
   /** For tests; see `createUploadHandler`. */
   readonly handler?: Partial<
-    Pick<UploadHandlerOptions, "limits" | "signedUrlSeconds" | "tokenSeconds" | "publicEndpoint">
+    Pick<UploadHandlerOptions, "limits" | "object" | "signedUrlSeconds" | "tokenSeconds" | "publicEndpoint">
   >;
 }
 

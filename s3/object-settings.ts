@@ -27,7 +27,7 @@ export interface ObjectSettings {
    */
   readonly acl?: ObjectAcl | undefined;
   /**
-   * Never replace an object that is there already: the upload then ends with `VERIFICATION_FAILED`. Also
+   * Never replace an object that is there already: the upload then fails with `OBJECT_EXISTS`. Also
    * stops a signed URL from being used again when the upload is complete. Single PUTs are refused by the
    * engine, if it knows `If-None-Match`.
    */

@@ -184,10 +184,11 @@ export function createS3Uploads(
     return verified(claims, receipts, found);
   }
 
-  /** @throws {StorageFault} permanent, `VERIFICATION_FAILED`, if the key has an object of another upload */
+  /** @throws {StorageFault} permanent, `OBJECT_EXISTS`, if the key has an object of another upload */
   async function requireNoOther(claims: MultipartClaims): Promise<void> {
     const { state } = await find(claims);
-    if (state !== "absent" && state !== "ours") throw notAsSent("another object is there already");
+    if (state !== "absent" && state !== "ours")
+      throw new StorageFault("permanent", "OBJECT_EXISTS", { detail: claims.key });
   }
 
   async function isOpen(claims: MultipartClaims): Promise<boolean> {

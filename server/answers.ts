@@ -75,6 +75,7 @@ function statusOf({ kind, code }: StorageFault): number {
         case "FORBIDDEN":
           return 403;
         case "VERIFICATION_FAILED":
+        case "OBJECT_EXISTS":
           return 409;
         case "FILE_TOO_LARGE":
           return 413;

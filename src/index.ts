@@ -1,4 +1,5 @@
 export { isUploadError, UploadError, type UploadErrorCode, type UploadErrorWire } from "./core/errors.ts";
+export { freeKey, safeKey } from "./core/object-key.ts";
 export type { AddOptions, Conditions, LaneOption } from "./core/options.ts";
 export type { Lane, UploadSnapshot } from "./core/snapshot.ts";
 export type { Durability, PauseReason, UploadState, WaitingReason } from "./core/states.ts";

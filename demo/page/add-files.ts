@@ -1,6 +1,5 @@
-import { isUploadError, type Uploads } from "backhaul";
+import { freeKey, isUploadError, safeKey, type Uploads } from "backhaul";
 import type { PickedFile } from "./dropped-files.ts";
-import { freeKey, safeKey } from "./object-key.ts";
 
 const GROUP_SIZE = 25;
 

@@ -12,11 +12,22 @@ export class Emitter<Events extends Record<string, unknown>> {
     };
   }
 
-  /** Tells everyone who listened when it happened. Whoever is removed meanwhile is not told. */
+  /**
+   * Tells everyone who listened when it happened. Whoever is removed meanwhile is not told. What the first of them throws is
+   * thrown once all have been told.
+   */
   emit<Name extends keyof Events>(name: Name, payload: Events[Name]): void {
     const listeners = this.#listeners.get(name);
     if (!listeners) return;
-    for (const listener of [...listeners])
-      if (listeners.has(listener)) (listener as (payload: Events[Name]) => void)(payload);
+    const thrown: unknown[] = [];
+    for (const listener of [...listeners]) {
+      if (!listeners.has(listener)) continue;
+      try {
+        (listener as (payload: Events[Name]) => void)(payload);
+      } catch (error) {
+        thrown.push(error);
+      }
+    }
+    if (thrown.length > 0) throw thrown[0];
   }
 }

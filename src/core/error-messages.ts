@@ -15,6 +15,8 @@ const MESSAGES: Readonly<Record<UploadErrorCode, string>> = {
     "This browser has no service workers here. Serve the page by HTTPS (or localhost) and use a current browser.",
   PROTOCOL_MISMATCH: "The page and its service worker are of different versions. Reload the page.",
   WORKER_UNREACHABLE: "The service worker does not answer. Reload the page; uploads already added are kept.",
+  CONNECTION_CLOSED:
+    "This page has disconnected from its uploads by close(). They go on; connect again to follow or control them.",
   DATABASE_UNAVAILABLE:
     "The browser gives this site no database (IndexedDB), so uploads can't be kept. Leave private browsing, or allow site data.",
   DATABASE_CLOSED:
@@ -46,7 +48,7 @@ const MESSAGES: Readonly<Record<UploadErrorCode, string>> = {
   SERVER_RESPONSE_INVALID:
     "The upload server's answer is not what it should be. Check the endpoint's URL and the server's version.",
   OBJECT_EXISTS:
-    "Another object is there under this key, and the app does not let it be replaced. Choose another key.",
+    "Another object is there under this key, and the app does not let it be replaced. Add the file again under another key.",
   REQUEST_TOO_LARGE:
     "Something in front of the upload server refuses requests of this size. Raise its limit (a body parser such as express.json() must come after the upload handler). It will be retried.",
   RATE_LIMITED: "The upload server takes no more at the moment. The upload goes on when its turn comes.",

@@ -2,6 +2,8 @@ import * as v from "valibot";
 import { CHECKSUM_KINDS } from "./checksum.ts";
 import type { UploadErrorCode } from "./errors.ts";
 import { looksLikeErrorCode } from "./errors.ts";
+import { MAX_FILE_NAME_LENGTH } from "./file-name.ts";
+import { MAX_MEDIA_TYPE_LENGTH, toMediaType } from "./media-type.ts";
 import type { PartRange } from "./part-ranges.ts";
 import type {
   BeginAnswer,
@@ -33,12 +35,19 @@ const checksum = v.optional(v.nullable(v.pipe(v.string(), v.regex(/^[A-Za-z\d+/]
 const receipt = v.object({ partNumber, etag, checksum }) satisfies v.GenericSchema<unknown, PartReceipt>;
 const text = (maxLength: number) => v.pipe(v.string(), v.maxLength(maxLength));
 
+/** A file's name, and its type, as `begin` accepts them; by the same schemas the worker refuses what it would have to fail. */
+export const fileName = text(MAX_FILE_NAME_LENGTH);
+export const mediaType = v.pipe(
+  text(MAX_MEDIA_TYPE_LENGTH),
+  v.check((type) => toMediaType(type) !== null, 'expected a MIME type such as "image/png"'),
+);
+
 export const beginRequest = v.object({
   uploadId: v.pipe(v.string(), v.uuid()),
   key: text(4_096),
   size: count,
-  type: text(255),
-  name: text(1_024),
+  type: mediaType,
+  name: fileName,
   metadata: v.optional(v.record(text(128), text(2_048))),
   method: v.picklist(["single", "multipart"]),
   partSize: count,

@@ -1,4 +1,5 @@
 import { UploadError } from "./errors.ts";
+import { cleanText, splitExtension } from "./file-name.ts";
 import { S3_LIMITS, type StorageLimits } from "./limits.ts";
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
@@ -28,4 +29,49 @@ function utf8Length(text: string): number {
   } catch (cause) {
     throw new UploadError("KEY_INVALID", "it is not well-formed Unicode", { cause });
   }
+}
+
+/** S3 takes 1,024 bytes; the rest is room for " (2)" and for a prefix that a server may add. */
+const LONGEST_SAFE_KEY_BYTES = 900;
+
+/**
+ * A key that is always accepted, for a file's name or its path in a folder: without control characters, empty, "." and ".."
+ * segments, and of at most 900 bytes. Two files of the same name get the same key: put something of their own before it, or
+ * see `freeKey`.
+ */
+export function safeKey(path: string): string {
+  const segments = cleanText(path.normalize("NFC"))
+    .replaceAll("\\", "/")
+    .split("/")
+    .map((segment) => segment.replace(/\.{2,}/g, ".").trim())
+    .filter((segment) => segment !== "" && segment !== ".");
+  return shorten(segments.join("/")) || "file";
+}
+
+/**
+ * `key`, or the first of "name (2).ext", "name (3).ext", … that is not taken. What it is not told of it can't know: objects
+ * of other browsers, say; the server's `object: { ifNoneMatch: true }` keeps those from being replaced.
+ */
+export function freeKey(key: string, isTaken: (key: string) => boolean): string {
+  if (!isTaken(key)) return key;
+  const [stem, extension] = splitExtension(key);
+  for (let count = 2; ; count += 1) {
+    const candidate = `${stem} (${count})${extension}`;
+    if (!isTaken(candidate)) return candidate;
+  }
+}
+
+function shorten(key: string): string {
+  if (utf8Length(key) <= LONGEST_SAFE_KEY_BYTES) return key;
+  const [stem, extension] = splitExtension(key);
+  const room = LONGEST_SAFE_KEY_BYTES - utf8Length(extension);
+  let kept = "";
+  let bytes = 0;
+  for (const character of stem) {
+    bytes += utf8Length(character);
+    if (bytes > room) break;
+    kept += character;
+  }
+  // A cut behind the first dot of ".name" would leave a segment that is refused.
+  return kept.replace(/(^|\/)\.?$/, "") + extension;
 }

@@ -24,7 +24,11 @@ export interface Conditions {
 
 /** What an app says about one file. */
 export interface AddOptions {
-  /** Where the object is to be in the bucket: 1 to 1,024 bytes of UTF-8. The server has the last word. */
+  /**
+   * Where the object is to be in the bucket: 1 to 1,024 bytes of UTF-8. The server has the last word. Of two files under one
+   * key the later replaces the earlier, as everywhere in S3, unless the server's `object: { ifNoneMatch: true }` forbids it
+   * (`OBJECT_EXISTS`). `safeKey` makes a key of a file's name, and `freeKey` one that is not taken.
+   */
   readonly key: string;
   /** Name for people. @default the file's own, or the key's last segment */
   readonly name?: string;

@@ -1,4 +1,4 @@
-import type { PagePlatform } from "./platform.ts";
+import type { PageEventType, PagePlatform } from "./platform.ts";
 
 /** Beyond this, `setTimeout` overflows and fires at once. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
@@ -46,13 +46,28 @@ export function createBrowserPlatform(registration: ServiceWorkerRegistration): 
       return { close: () => channel.close() };
     },
     on(type, listener) {
-      const target = type === "networkchange" ? navigator.connection : window;
-      const name = type === "networkchange" ? "change" : type;
-      const receive = (event: Event) =>
+      const [target, name] = sourceOf(type);
+      const receive = (event: Event) => {
+        if (type === "visible" && document.visibilityState !== "visible") return;
         listener({ isPersisted: event instanceof PageTransitionEvent && event.persisted });
+      };
       target?.addEventListener(name, receive);
       return () => target?.removeEventListener(name, receive);
     },
     persistStorage: () => void navigator.storage?.persist?.().catch(() => {}),
   };
+}
+
+/** Who fires it, under which name. */
+function sourceOf(type: PageEventType): readonly [target: EventTarget | undefined, name: string] {
+  switch (type) {
+    case "networkchange":
+      return [navigator.connection, "change"];
+    case "visible":
+      return [document, "visibilitychange"];
+    case "resume":
+      return [document, type];
+    default:
+      return [window, type];
+  }
 }

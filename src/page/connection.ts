@@ -26,6 +26,7 @@ export class Connection {
   readonly #events = new Emitter<{ syncUsed: undefined; authWanted: undefined }>();
   readonly on = this.#events.on.bind(this.#events);
   #deliver = (_answer: unknown) => {};
+  #isClosed = false;
   readonly #undo: () => void;
 
   constructor(platform: Pick<PagePlatform, "clock" | "worker">) {
@@ -37,9 +38,10 @@ export class Connection {
   /**
    * Every call settles, and one that the worker's death has cut off is made again.
    *
-   * @throws {UploadError} what the worker answered, or `PROTOCOL_MISMATCH`, `WORKER_UNREACHABLE`
+   * @throws {UploadError} what the worker answered, or `PROTOCOL_MISMATCH`, `WORKER_UNREACHABLE`, `CONNECTION_CLOSED`
    */
   async call<T>(use: (remote: Remote<WorkerApi>) => Promise<Reply<T>>): Promise<T> {
+    if (this.#isClosed) throw explained({ code: "CONNECTION_CLOSED", detail: "" });
     const reply = await use(this.#remote);
     if (reply.ok) return reply.value;
     throw explained(reply.error);
@@ -60,9 +62,9 @@ export class Connection {
   }
 
   close(): void {
+    this.#isClosed = true;
     this.#undo();
-    for (const id of [...this.#pending.keys()])
-      this.#fail(id, "WORKER_UNREACHABLE", "the connection was closed");
+    for (const id of [...this.#pending.keys()]) this.#fail(id, "CONNECTION_CLOSED");
   }
 
   #endpoint(): Endpoint {

@@ -52,8 +52,11 @@ export interface PageLocks {
   ): Promise<void>;
 }
 
-/** `networkchange`: the kind of network is another one. */
-export type PageEventType = "online" | "networkchange" | "pageshow" | "pagehide";
+/**
+ * `networkchange`: the kind of network is another one. `visible`: the page has come to the front. `resume`: the browser, or
+ * the device, had frozen it.
+ */
+export type PageEventType = "online" | "networkchange" | "pageshow" | "pagehide" | "visible" | "resume";
 
 export interface PageEvent {
   /** The page comes from the back/forward cache, or may rest there. */

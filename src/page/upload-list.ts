@@ -13,6 +13,8 @@ export type ListListener = (uploads: readonly UploadSnapshot[]) => void;
 
 /** Broadcasts come at most 100 ms after what they tell of. */
 const BROADCAST_OVERDUE_MS = 1_000;
+/** While uploads move there are broadcasts all the time. After so long a silence the list is compared with the worker's. */
+const SILENCE_MS = 30_000;
 
 export interface ListSource {
   readonly fetchList: () => Promise<UploadList>;
@@ -34,6 +36,13 @@ export class UploadListMirror {
   /** Broadcasts that came while the list they build on was being fetched. */
   #early: Broadcast[] = [];
   #refreshing: Promise<void> | undefined;
+  /** A broadcast is missing between what is known here and what came last. */
+  #hasGap = false;
+  #heardSinceCheck = false;
+  #isClosed = false;
+  /** Those who wait for a mark. */
+  readonly #waiting = new Set<() => void>();
+  readonly #stopChecking: () => void;
 
   constructor(
     name: ScopedName,
@@ -46,6 +55,7 @@ export class UploadListMirror {
       const broadcast = message as Broadcast | null;
       if (broadcast?.backhaul === PROTOCOL_VERSION && broadcast.type === "changed") this.#receive(broadcast);
     });
+    this.#stopChecking = clock.every(SILENCE_MS, () => this.#check());
   }
 
   list(): readonly UploadSnapshot[] {
@@ -57,11 +67,13 @@ export class UploadListMirror {
     return this.#byId.get(id);
   }
 
-  /** Calls back at once with the list, then with each change of it, until undone. */
+  /** Calls back at once with the list, then with each change of it, until undone. What a listener throws is reported. */
   subscribe(listener: ListListener): () => void {
-    this.#listeners.add(listener);
-    listener(this.list());
-    return () => this.#listeners.delete(listener);
+    // Of its own, so that the same function can listen twice.
+    const each: ListListener = (uploads) => listener(uploads);
+    if (!this.#isClosed) this.#listeners.add(each);
+    this.#tell(each);
+    return () => this.#listeners.delete(each);
   }
 
   /** Fetches the whole list anew. A fetch that is under way already serves, since its answer can only be newer than this call. */
@@ -73,27 +85,44 @@ export class UploadListMirror {
   }
 
   /** Waits until the list shows what had happened at the mark. */
-  async reaches({ epoch, sequence }: ListMark): Promise<void> {
-    if (epoch === this.#epoch && sequence > this.#sequence)
-      await new Promise<void>((resolve) => {
-        const undo = this.subscribe(() => {
-          if (epoch === this.#epoch && sequence > this.#sequence) return;
-          undoOverdue();
-          resolve();
-          queueMicrotask(() => undo());
-        });
-        // The worker has died before it could tell.
-        const undoOverdue = this.#clock.after(
-          BROADCAST_OVERDUE_MS,
-          () => void this.refresh().then(resolve, resolve).finally(undo),
-        );
-      });
-    if (epoch !== this.#epoch) await this.refresh();
+  async reaches(mark: ListMark): Promise<void> {
+    if (this.#isBefore(mark)) await this.#waitFor(mark);
+    if (mark.epoch !== this.#epoch && !this.#isClosed) await this.refresh();
   }
 
+  /** Nobody is told anything any more. Whoever waits for a mark has waited long enough. */
   close(): void {
+    this.#isClosed = true;
+    this.#stopChecking();
     this.#channel.close();
     this.#listeners.clear();
+    for (const resolve of [...this.#waiting]) resolve();
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  #isBefore({ epoch, sequence }: ListMark): boolean {
+    return epoch === this.#epoch && sequence > this.#sequence && !this.#isClosed;
+  }
+
+  #waitFor(mark: ListMark): Promise<void> {
+    return new Promise((resolve) => {
+      const end = () => {
+        undoOverdue();
+        this.#listeners.delete(listener);
+        this.#waiting.delete(end);
+        resolve();
+      };
+      const listener = () => {
+        if (!this.#isBefore(mark)) end();
+      };
+      this.#listeners.add(listener);
+      this.#waiting.add(end);
+      // The worker has died before it could tell, or what it told was lost.
+      const undoOverdue = this.#clock.after(BROADCAST_OVERDUE_MS, () => void this.refresh().then(end, end));
+    });
   }
 
   async #refresh(): Promise<void> {
@@ -103,30 +132,45 @@ export class UploadListMirror {
       if (this.#epoch !== undefined && this.#epoch !== epoch) this.#source.onNewWorker();
       this.#epoch = epoch;
       this.#sequence = sequence;
+      this.#hasGap = false;
       this.#byId.clear();
       for (const upload of uploads) this.#byId.set(upload.id, forPage(upload));
     } finally {
       // Should the list not have come, these broadcasts still follow what is known.
-      for (const broadcast of this.#early.splice(0)) if (this.#isNext(broadcast)) this.#include(broadcast);
+      for (const broadcast of this.#early.splice(0)) if (this.#isNew(broadcast)) this.#include(broadcast);
       this.#emit();
     }
   }
 
   #receive(broadcast: Broadcast): void {
+    this.#heardSinceCheck = true;
     if (this.#refreshing) this.#early.push(broadcast);
     // Another life of the worker: what the last one did in its last moments is not known here.
-    else if (broadcast.epoch !== this.#epoch) void this.refresh().catch(() => {});
-    else if (this.#isNext(broadcast)) {
+    else if (broadcast.epoch !== this.#epoch) this.#refreshUnlessClosed();
+    else if (this.#isNew(broadcast)) {
       this.#include(broadcast);
       this.#emit();
+      if (this.#hasGap) this.#refreshUnlessClosed();
     }
   }
 
-  #isNext({ epoch, sequence }: Broadcast): boolean {
+  /** The last broadcast of all has none after it that would show that it was lost. */
+  #check(): void {
+    const isQuiet = !this.#heardSinceCheck;
+    this.#heardSinceCheck = false;
+    if (this.#hasGap || (isQuiet && this.list().some(isMoving))) this.#refreshUnlessClosed();
+  }
+
+  #refreshUnlessClosed(): void {
+    if (!this.#isClosed) void this.refresh().catch(() => {});
+  }
+
+  #isNew({ epoch, sequence }: Broadcast): boolean {
     return epoch === this.#epoch && sequence > this.#sequence;
   }
 
   #include({ sequence, changed, removed }: Broadcast): void {
+    this.#hasGap ||= sequence > this.#sequence + 1;
     this.#sequence = sequence;
     for (const id of removed) this.#byId.delete(id);
     for (const upload of changed) this.#byId.set(upload.id, forPage(upload));
@@ -134,10 +178,29 @@ export class UploadListMirror {
 
   #emit(): void {
     this.#sorted = undefined;
-    for (const listener of this.#listeners) listener(this.list());
+    for (const listener of [...this.#listeners]) if (this.#listeners.has(listener)) this.#tell(listener);
   }
+
+  /** A listener that throws is the app's own trouble, and nobody else's. */
+  #tell(listener: ListListener): void {
+    try {
+      listener(this.list());
+    } catch (error) {
+      report(error);
+    }
+  }
+}
+
+function isMoving({ state }: UploadSnapshot): boolean {
+  return state === "queued" || state === "uploading" || state === "completing";
 }
 
 function forPage(upload: WireSnapshot): UploadSnapshot {
   return { ...upload, error: upload.error && explained(upload.error) };
+}
+
+/** As an error that nobody has caught, so that the app's own reporting hears of it. */
+function report(error: unknown): void {
+  if (typeof reportError === "function") reportError(error);
+  else console.error(error);
 }

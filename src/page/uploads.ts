@@ -51,6 +51,8 @@ export class Uploads {
   readonly #wakeUp: WakeUp;
   readonly #alarm: Alarm;
   readonly #undos: (() => void)[] = [];
+  /** What `close` does to those who wait for the end of an upload. */
+  readonly #unsettled = new Set<() => void>();
   /** How to get headers, and those that were got last. */
   #authSource: Auth | undefined;
   #auth: AuthHeaders | undefined;
@@ -114,11 +116,19 @@ export class Uploads {
       this.#watch.update();
       this.#connection.wake({ isVisit: true });
     };
+    // Timers and broadcasts may have been held back, or lost, while nobody saw the page.
+    const returned = () => {
+      wake();
+      this.#alarm.check();
+      void this.#mirror.refresh().catch(() => {});
+    };
     this.#undos.push(
       on("online", wake),
       on("networkchange", wake),
+      on("visible", returned),
+      on("resume", returned),
       on("pageshow", ({ isPersisted }) => {
-        wake();
+        returned();
         if (isPersisted) this.#handOver.start();
       }),
       on("pagehide", () => {
@@ -171,7 +181,7 @@ export class Uploads {
    * Waits for the end of an upload.
    *
    * @throws {UploadError} why it failed; `CANCELED`; `UPLOAD_NOT_FOUND` if there is none, it was removed, or its owner has
-   *   signed out
+   *   signed out; `CONNECTION_CLOSED` if this page disconnects before its end (`close`)
    */
   finished(id: string): Promise<StoredObject> {
     return new Promise((resolve, reject) => {
@@ -180,8 +190,10 @@ export class Uploads {
       const end = (settle: () => void) => {
         isOver = true;
         stop?.();
+        this.#unsettled.delete(closed);
         settle();
       };
+      const closed = () => end(() => reject(explained({ code: "CONNECTION_CLOSED", detail: "" })));
       stop = this.subscribe(() => {
         if (isOver) return;
         const upload = this.get(id);
@@ -191,6 +203,8 @@ export class Uploads {
         else if (upload.state === "failed") end(() => reject(upload.error));
       });
       if (isOver) stop();
+      else if (this.#mirror.isClosed) closed();
+      else this.#unsettled.add(closed);
     });
   }
 
@@ -317,7 +331,7 @@ export class Uploads {
     });
   }
 
-  /** Disconnects this page from the worker. Uploads go on. */
+  /** Disconnects this page from the worker. Uploads go on; whoever waits here is told (`CONNECTION_CLOSED`). */
   close(): void {
     for (const undo of this.#undos) undo();
     this.#watch.stop();
@@ -325,6 +339,7 @@ export class Uploads {
     this.#handOver.close();
     this.#mirror.close();
     this.#connection.close();
+    for (const closed of [...this.#unsettled]) closed();
   }
 }
 

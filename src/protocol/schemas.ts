@@ -1,4 +1,5 @@
 import * as v from "valibot";
+import { fileName, mediaType } from "../core/http-api.ts";
 import type { Source } from "./protocol.ts";
 
 /** What the worker accepts from pages, which any script of the origin may imitate. */
@@ -40,8 +41,8 @@ export const source = v.custom<Source>(
 
 const addOptions = v.object({
   key: v.string(),
-  name: v.optional(v.pipe(v.string(), v.maxLength(1_024))),
-  type: v.optional(v.pipe(v.string(), v.maxLength(255))),
+  name: v.optional(fileName),
+  type: v.optional(mediaType),
   partSize: v.optional(v.number()),
   lane: v.optional(v.picklist(["auto", "worker", "browser"])),
   priority: v.optional(finite),

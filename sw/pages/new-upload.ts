@@ -1,5 +1,7 @@
 import type { ChecksumKind } from "../../src/core/checksum.ts";
+import { toFileName } from "../../src/core/file-name.ts";
 import type { StorageLimits } from "../../src/core/limits.ts";
+import { toMediaType } from "../../src/core/media-type.ts";
 import { checkObjectKey } from "../../src/core/object-key.ts";
 import type { AddOptions, Conditions, EngineOptions } from "../../src/core/options.ts";
 import { checkSize, planParts } from "../../src/core/part-plan.ts";
@@ -63,8 +65,9 @@ function uploadConditions({ unmetered = false, notBefore, hours }: Conditions): 
 function describe(bytes: Blob, { name, type, key }: AddOptions) {
   const isFile = bytes instanceof File;
   return {
-    name: name ?? (isFile ? bytes.name : key.slice(key.lastIndexOf("/") + 1)),
-    type: type ?? bytes.type,
+    name: toFileName(name ?? (isFile ? bytes.name : key.slice(key.lastIndexOf("/") + 1))),
+    // A Blob's type may be any text, such as "foo", and a disk's idea of one; such a file is one of no known type.
+    type: toMediaType(type ?? bytes.type) ?? "",
     lastModified: isFile ? bytes.lastModified : null,
   };
 }

@@ -271,7 +271,7 @@ describe("an object that is there already", () => {
       const parts = await server.put(token, [[1, bytes]]);
       expect(await server.refusal("complete", { token, parts })).toMatchObject({
         status: 409,
-        code: "VERIFICATION_FAILED",
+        code: "OBJECT_EXISTS",
       });
     }
     expect(await get(key)).toBe("first");

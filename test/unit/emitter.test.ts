@@ -64,3 +64,15 @@ test("the same listener added twice is told once", () => {
   emitter.emit("changed", 1);
   expect(heard).toEqual([1]);
 });
+
+test("a listener that throws keeps nobody else from hearing, and its error is not lost", () => {
+  emitter.on("changed", () => {
+    throw new Error("first");
+  });
+  emitter.on("changed", () => {
+    throw new Error("second");
+  });
+  emitter.on("changed", (value) => heard.push(value));
+  expect(() => emitter.emit("changed", 1)).toThrow("first");
+  expect(heard).toEqual([1]);
+});

@@ -1,4 +1,7 @@
+import fc from "fast-check";
+import * as v from "valibot";
 import { describe, expect, test } from "vitest";
+import { beginRequest } from "../../src/core/http-api.ts";
 import { MIB, S3_LIMITS } from "../../src/core/limits.ts";
 import type { AddOptions } from "../../src/core/options.ts";
 import { type NewUploadContext, newUpload } from "../../sw/pages/new-upload.ts";
@@ -139,5 +142,45 @@ describe("what S3 would refuse is refused before anything is kept", () => {
     ["too many parts", { partSize: 5 * MIB }, blobOf(10_000 * 5 * MIB + 1), "PART_SIZE_INVALID"],
   ])("%s", (_what, options, bytes, code) => {
     expect(() => make(options, bytes)).toThrow(expect.objectContaining({ name: "UploadError", code }));
+  });
+});
+
+const HALF_CHARACTER = /\p{Surrogate}/u;
+
+describe("what the server would refuse", () => {
+  /** The `begin` that this upload will be asked for with. */
+  const isAccepted = ({ id, key, type, name, method, plan, checksum }: ReturnType<typeof make>) =>
+    v.is(beginRequest, {
+      ...{ uploadId: id, key, type, name, method, checksum, size: plan.size, partSize: plan.partSize },
+      triedForMs: null,
+    });
+
+  test.each(["foo", "image/", "image/*", "/png", "unknown/unknown", `image/${"x".repeat(300)}`])(
+    "as a type, %j, makes a file of no known type",
+    (type) => {
+      expect(make({}, new File(["x"], "a", { type })).type).toBe("");
+    },
+  );
+
+  test("as a name is mended: too long, of control characters, of half characters", () => {
+    const long = make({}, new File(["x"], `${"x".repeat(1_100)}.jpeg`)).name;
+    expect(long).toMatch(/^x+\.jpeg$/);
+    expect(long.length).toBeLessThanOrEqual(1_024);
+    expect(make({ name: "a\u0000b\nc" }).name).toBe("abc");
+    expect(make({ name: "half\ud800" }).name).toBe("half\ufffd");
+    expect(make({ name: `${"x".repeat(1_022)}\u{1f600}` }).name).not.toMatch(HALF_CHARACTER);
+    expect(make({}, new File(["x"], "\u{1f600}".repeat(600))).name).not.toMatch(HALF_CHARACTER);
+  });
+
+  test("is never added, whatever the file calls itself", () => {
+    const text = fc.oneof(fc.string({ unit: "binary", maxLength: 1_200 }), fc.string({ maxLength: 300 }));
+    fc.assert(
+      fc.property(text, text, (name, type) => {
+        const upload = make({}, new File(["x"], name, { type }));
+        expect(isAccepted(upload)).toBe(true);
+        expect(upload.name).not.toMatch(HALF_CHARACTER);
+        expect(upload.name).not.toMatch(/[\p{Cc}\u2028\u2029]/u);
+      }),
+    );
   });
 });

@@ -1,6 +1,6 @@
 import fc from "fast-check";
-import { expect, test } from "vitest";
-import { checkObjectKey } from "../../src/core/object-key.ts";
+import { describe, expect, test } from "vitest";
+import { checkObjectKey, freeKey, safeKey } from "../../src/core/object-key.ts";
 
 const refused = expect.objectContaining({ name: "UploadError", code: "KEY_INVALID" });
 
@@ -55,4 +55,59 @@ test("bytes are counted as an encoder counts them", () => {
       expect(check(bytes + 2)).toThrow(refused);
     }),
   );
+});
+
+describe("a safe key", () => {
+  test.each([
+    ["image.jpg", "image.jpg"],
+    ["/summer/./beach/../a.jpg", "summer/beach/a.jpg"],
+    ["C:\\photos\\a.jpg", "C:/photos/a.jpg"],
+    ["a\u0000b\u2028c\u202egpj.exe", "abcgpj.exe"],
+    ["half\ud800.txt", "half\ufffd.txt"],
+    ["e\u0301.txt", "\u00e9.txt"],
+    ["..", "file"],
+    ["", "file"],
+  ])("of %j is %j", (path, key) => {
+    expect(safeKey(path)).toBe(key);
+  });
+
+  test("is shortened between characters, and keeps its extension", () => {
+    expect(safeKey(`${"\u{1f600}".repeat(500)}.jpeg`)).toBe(`${"\u{1f600}".repeat(223)}.jpeg`);
+  });
+
+  test("is accepted, whatever the file is called", () => {
+    const character = fc.oneof(
+      fc.constantFrom("/", ".", "..", "\\", " ", "\ud800", "\udc00", "\u202e", "\n", "\u{1f600}"),
+      fc.string({ unit: "binary", maxLength: 3 }),
+    );
+    const path = fc.oneof(
+      fc.array(character, { maxLength: 40 }).map((parts) => parts.join("")),
+      // Cut at each place around the dot of a hidden file.
+      fc
+        .tuple(fc.integer({ min: 890, max: 901 }), fc.constantFrom("/.", ".", "/"))
+        .map(
+          ([length, cut]) => `${"x".repeat(length)}${cut}hidden name that is far too long to be an extension`,
+        ),
+    );
+    fc.assert(
+      fc.property(path, (text) => {
+        expect(() => checkObjectKey(safeKey(text), { maxKeyBytes: 900 })).not.toThrow();
+      }),
+      { numRuns: 300 },
+    );
+  });
+});
+
+describe("a free key", () => {
+  const free = (key: string, ...taken: string[]) => freeKey(key, (each) => taken.includes(each));
+
+  test.each([
+    ["a.jpg", [], "a.jpg"],
+    ["a.jpg", ["a.jpg"], "a (2).jpg"],
+    ["a.jpg", ["a.jpg", "a (2).jpg"], "a (3).jpg"],
+    ["v1.2/readme", ["v1.2/readme"], "v1.2/readme (2)"],
+    [".hidden", [".hidden"], ".hidden (2)"],
+  ])("for %j where %j are taken is %j", (key, taken, expected) => {
+    expect(free(key, ...taken)).toBe(expected);
+  });
 });

@@ -5,7 +5,8 @@ import { virtualClock } from "../../support/virtual-clock.ts";
 import { VirtualTime } from "../../support/virtual-time.ts";
 
 const EPOCH = 1_800_000_000_000;
-const HOUR_MS = 3_600_000;
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
 const DAY_MS = 24 * HOUR_MS;
 
 let time: VirtualTime;
@@ -56,12 +57,31 @@ test("it is not set anew by changes that leave the hour as it is", async () => {
   alarm.update([...list]);
   await time.runUntil(HOUR_MS);
   alarm.update([...list]);
-  await time.runUntil(2 * HOUR_MS);
+  await time.runUntil(HOUR_MS + MINUTE_MS - 1);
   expect(ring).toHaveBeenCalledOnce();
 });
 
+test("it rings again every minute while nothing comes of it: the worker may have died over it", async () => {
+  alarm.update(waiting(HOUR_MS));
+  await time.runUntil(HOUR_MS + 3 * MINUTE_MS);
+  expect(ring).toHaveBeenCalledTimes(4);
+  alarm.update([]);
+  await time.runUntil(2 * HOUR_MS);
+  expect(ring).toHaveBeenCalledTimes(4);
+});
+
+test.each(["backoff", "auth", "offline"])(
+  "it rings for a wait for %s too, once a worker that lived would have acted",
+  async (reason) => {
+    alarm.update([{ reason, nextAttemptAt: EPOCH + HOUR_MS } as unknown as UploadSnapshot]);
+    await time.runUntil(HOUR_MS);
+    expect(ring).not.toHaveBeenCalled();
+    await time.runUntil(HOUR_MS + 5_000);
+    expect(ring).toHaveBeenCalledOnce();
+  },
+);
+
 test.each([
-  ["wait for something else", { reason: "backoff", nextAttemptAt: EPOCH + 10 }],
   ["wait for a network, which no clock can tell", { reason: "conditions", nextAttemptAt: null }],
   ["do not wait", { reason: null, nextAttemptAt: null }],
 ])("it is not set for uploads that %s", (_what, upload) => {
@@ -77,15 +97,40 @@ test("it waits for longer than a timer can", async () => {
   expect(ring).toHaveBeenCalledOnce();
 });
 
-test("it never asks for a timer that would overflow and fire at once", () => {
+test("it rings within a minute of waking where the device slept through the hour, which stops timers", async () => {
+  let sleptMs = 0;
+  const clock = virtualClock(time, EPOCH);
+  new Alarm({ ...clock, now: () => clock.now() + sleptMs }, ring).update(waiting(3 * HOUR_MS));
+  await time.runUntil(HOUR_MS);
+  sleptMs = 8 * HOUR_MS;
+  await time.runUntil(HOUR_MS + MINUTE_MS);
+  expect(ring).toHaveBeenCalledOnce();
+});
+
+test("it rings at once where it is told that the page has come back", async () => {
+  let sleptMs = 0;
+  const clock = virtualClock(time, EPOCH);
+  const after = new Alarm({ ...clock, now: () => clock.now() + sleptMs }, ring);
+  after.update(waiting(3 * HOUR_MS));
+  await time.runUntil(HOUR_MS);
+  sleptMs = 8 * HOUR_MS;
+  after.check();
+  await time.runUntil(HOUR_MS);
+  expect(ring).toHaveBeenCalledOnce();
+});
+
+test("it asks for no timer of more than a minute, whatever it waits for and wherever the clock is set", async () => {
   const clock = virtualClock(time, EPOCH);
   const after = vi.spyOn(clock, "after");
   new Alarm(clock, ring).update(waiting(60 * DAY_MS));
-  expect(after.mock.calls[0]?.[0]).toBe(2 ** 31 - 1);
+  await time.runUntil(10 * MINUTE_MS);
+  expect(after.mock.calls.length).toBeGreaterThan(5);
+  for (const [ms] of after.mock.calls) expect(ms).toBeLessThanOrEqual(MINUTE_MS);
 });
 
 test("it does not ring once it is stopped", async () => {
   alarm.update(waiting(HOUR_MS));
+  await time.runUntil(HOUR_MS / 2);
   alarm.stop();
   await time.runUntil(2 * HOUR_MS);
   expect(ring).not.toHaveBeenCalled();

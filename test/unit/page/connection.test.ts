@@ -195,8 +195,7 @@ describe("closing", () => {
     connection.close();
     worker.reply(id, { ok: true, value: mark });
     await time.settle();
-    for (const call of calls)
-      expect(call.error).toMatchObject({ code: "WORKER_UNREACHABLE", detail: "the connection was closed" });
+    for (const call of calls) expect(call.error).toMatchObject({ code: "CONNECTION_CLOSED" });
     await time.runUntil(60_000);
     expect(worker.heard).toHaveLength(2);
     expect(worker.say({ ...envelope, type: "stay" })).toEqual([]);
