@@ -47,6 +47,7 @@ export function serveUploads({ storage, limits, claimClients = true, ...given }:
  * The storage behind the app's own server, which runs `createUploadHandler` of `backhaul/server`.
  *
  * @throws {TypeError} if `endpoint` is no URL
+ * @throws {UploadError} `OPTION_INVALID` if `timeoutMs` or another option is out of bounds
  */
 export function httpStorage(options: HttpStorageOptions): AuthorizedStorage {
   return createHttpStorage(options, browserPlatform);

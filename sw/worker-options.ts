@@ -1,4 +1,5 @@
 import * as v from "valibot";
+import { CHECKSUM_KINDS } from "../src/core/checksum.ts";
 import { UploadError } from "../src/core/errors.ts";
 import { ENGINE_DEFAULTS, type EngineOptions, RETRY_POLICY, type RetryPolicy } from "../src/core/options.ts";
 import type { Trace } from "../src/core/trace.ts";
@@ -26,6 +27,12 @@ const LONGEST_WAIT_MS = 24 * 3_600_000;
 const wait = whole(1, LONGEST_WAIT_MS);
 
 const schema = v.object({
+  // An app that bundles two versions of this library may pass the algorithm of the other one.
+  checksum: v.object({
+    kind: v.picklist(CHECKSUM_KINDS, "expected md5, crc32c, crc64nvme, sha256 or noChecksum"),
+    digest: v.nullable(v.function()),
+  }),
+  trace: v.function(),
   parallelParts: whole(1, 64),
   parallelPartsPerUpload: whole(1, 64),
   multipartThresholdBytes: whole(0),
@@ -40,9 +47,10 @@ const schema = v.object({
 
 /** @throws {UploadError} `OPTION_INVALID` */
 export function checkOptions({ checksum = md5, trace = () => {}, ...given }: GivenOptions): WorkerOptions {
-  const options = { ...ENGINE_DEFAULTS, ...given, retry: { ...RETRY_POLICY, ...given.retry } };
+  const retry = { ...RETRY_POLICY, ...given.retry };
+  const options = { ...ENGINE_DEFAULTS, ...given, retry, checksum, trace };
   const parsed = v.safeParse(schema, options);
-  if (parsed.success) return { ...options, checksum, trace };
+  if (parsed.success) return options;
   const [issue] = parsed.issues;
   throw new UploadError("OPTION_INVALID", `${v.getDotPath(issue) ?? "the options"}: ${issue.message}`);
 }

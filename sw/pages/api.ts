@@ -91,9 +91,11 @@ export function createWorkerApi(context: ApiContext): WorkerApi {
         ready.checkOwner(check(believedOwner, believed));
         const checked = check(addRequests, requests) as readonly AddRequest[];
         const { owner, partSpeed } = ready;
+        // Once for all of them: turns go by it, and what was added together has come at one time.
+        const now = clock.now();
         const uploads = checked.map(async (request) => {
           const bytes = await openSource(request.source);
-          const record = newUpload(request, bytes, { ...context, owner, partSpeed, now: clock.now() });
+          const record = newUpload(request, bytes, { ...context, owner, partSpeed, now });
           const { requireDurable = false } = request.options;
           return { record, bytes, source: request.source, requireDurable };
         });

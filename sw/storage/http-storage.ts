@@ -1,4 +1,5 @@
 import * as v from "valibot";
+import { UploadError } from "../../src/core/errors.ts";
 import {
   abortAnswer,
   beginAnswer,
@@ -24,7 +25,7 @@ export interface HttpStorageOptions {
   readonly relay?: boolean;
   /**
    * How long the server may take to answer, in milliseconds; eight times as long to complete, since S3 may take minutes to
-   * put 10,000 parts together.
+   * put 10,000 parts together. 1 to 3,600,000.
    * @default 30000
    */
   readonly timeoutMs?: number;
@@ -53,12 +54,28 @@ interface AuthSource {
 }
 
 const TIMEOUT_MS = 30_000;
+const LONGEST_TIMEOUT_MS = 3_600_000;
 const COMPLETE_TIMES = 8;
 
+const optionsSchema = v.object({
+  relay: v.boolean(),
+  timeoutMs: v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(LONGEST_TIMEOUT_MS)),
+  credentials: v.picklist(["omit", "same-origin", "include"] satisfies RequestCredentials[]),
+});
+
+/**
+ * @throws {TypeError} if `endpoint` is no URL
+ * @throws {UploadError} `OPTION_INVALID`
+ */
 export function createHttpStorage(
   { endpoint, relay = true, timeoutMs = TIMEOUT_MS, credentials = "same-origin" }: HttpStorageOptions,
   platform: Pick<Platform, "clock" | "fetch" | "worker">,
 ): AuthorizedStorage {
+  const checked = v.safeParse(optionsSchema, { relay, timeoutMs, credentials });
+  if (!checked.success) {
+    const [issue] = checked.issues;
+    throw new UploadError("OPTION_INVALID", `${v.getDotPath(issue)}: ${issue.message}`);
+  }
   const base = new URL(endpoint.endsWith("/") ? endpoint : `${endpoint}/`, platform.worker.url);
   let auth: Headers | undefined;
   let source: AuthSource = { isExpected: () => false, ask: async () => {} };

@@ -3,6 +3,7 @@ import { UploadError } from "../../src/core/errors.ts";
 import { S3_LIMITS } from "../../src/core/limits.ts";
 import { ENGINE_DEFAULTS } from "../../src/core/options.ts";
 import type { AddRequest, BelievedOwner, WorkerApi } from "../../src/protocol/protocol.ts";
+import { compareTurns } from "../../sw/model/schedule.ts";
 import { createWorkerApi, type NewUpload, type UploadCommands } from "../../sw/pages/api.ts";
 import { virtualClock } from "../support/virtual-clock.ts";
 import { VirtualTime } from "../support/virtual-time.ts";
@@ -65,16 +66,18 @@ let commands: RecordedCommands;
 let auth: unknown[];
 let api: WorkerApi;
 
+const context = {
+  commands: async () => commands,
+  setAuth: (headers: object) => void auth.push(headers),
+  relay: null as string | null,
+  limits: S3_LIMITS,
+  checksum: "md5",
+  options: ENGINE_DEFAULTS,
+  clock: virtualClock(new VirtualTime(), EPOCH),
+} as const;
+
 function apiWith(relay: string | null): WorkerApi {
-  return createWorkerApi({
-    commands: async () => commands,
-    setAuth: (headers) => auth.push(headers),
-    relay,
-    limits: S3_LIMITS,
-    checksum: "md5",
-    options: ENGINE_DEFAULTS,
-    clock: virtualClock(new VirtualTime(), EPOCH),
-  });
+  return createWorkerApi({ ...context, relay });
 }
 
 beforeEach(() => {
@@ -144,6 +147,22 @@ describe("commands", () => {
     ]);
     const [first] = commands.added;
     expect(first?.record).toMatchObject({ id: ID, owner: "anna", name: "a.txt", createdAt: EPOCH });
+  });
+
+  test("files added together have one time, however long they take to open, so that the small ones go first", async () => {
+    let now = EPOCH;
+    const files = Array.from({ length: 500 }, (_, index) => {
+      const bytes = new Blob(["x".repeat(index === 10 ? 900_000 : 100)]);
+      return request({}, bytes, `0f0e0d0c-0b0a-4908-8706-${String(index).padStart(12, "0")}`);
+    });
+    const clock = { now: () => now++ };
+    const added = await createWorkerApi({ ...context, clock }).add(files, null);
+    expect(added).toMatchObject({ ok: true });
+    const inTurn = commands.added.map(({ record }, order) => ({ ...record, order })).sort(compareTurns);
+    expect(new Set(inTurn.map(({ createdAt }) => createdAt)).size).toBe(1);
+    expect(inTurn.at(-1)?.plan.size).toBe(900_000);
+    const others = inTurn.slice(0, -1).map(({ order }) => order);
+    expect(others).toEqual(others.toSorted((a, b) => a - b));
   });
 
   test("add opens a file handle once", async () => {

@@ -318,3 +318,20 @@ describe("the relay", () => {
     expect(storageAt(options).relay).toBe(relay);
   });
 });
+
+describe("an option that is out of bounds is refused, with its name", () => {
+  test.each([
+    [{ timeoutMs: 0 }, "timeoutMs"],
+    [{ timeoutMs: -1 }, "timeoutMs"],
+    [{ timeoutMs: Number.NaN }, "timeoutMs"],
+    [{ timeoutMs: Number.POSITIVE_INFINITY }, "timeoutMs"],
+    [{ timeoutMs: 3_600_001 }, "timeoutMs"],
+    [{ timeoutMs: "30000" }, "timeoutMs"],
+    [{ relay: "no" }, "relay"],
+    [{ credentials: "always" }, "credentials"],
+  ])("%j", (options, name) => {
+    expect(() => storageAt(options as never)).toThrow(
+      expect.objectContaining({ code: "OPTION_INVALID", detail: expect.stringMatching(`^${name}: `) }),
+    );
+  });
+});

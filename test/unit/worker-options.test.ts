@@ -56,6 +56,12 @@ describe("what makes no sense is refused, with the option's name", () => {
     [{ retry: { baseMs: 0 } }, "retry.baseMs"],
     [{ retry: { maxMs: 24 * 3_600_000 + 1 } }, "retry.maxMs"],
     [{ stallTimeoutMs: 0 }, "stallTimeoutMs"],
+    [{ checksum: "md5" }, "checksum"],
+    [{ checksum: null }, "checksum"],
+    [{ checksum: { kind: "sha1", digest: null } }, "checksum.kind"],
+    [{ checksum: { kind: "md5" } }, "checksum.digest"],
+    [{ trace: "console" }, "trace"],
+    [{ trace: null }, "trace"],
     [{ stallTimeoutMs: 24 * 3_600_000 + 1 }, "stallTimeoutMs"],
   ])("%j", (given, name) => {
     expect(() => checkOptions(given as never)).toThrow(
