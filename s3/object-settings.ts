@@ -1,35 +1,37 @@
 import * as v from "valibot";
 import { isFoldedText } from "./media-type.ts";
 
-/** In header values, as they are signed: printable ASCII without blanks at the ends or in a row. */
+/** A header's value as it can be signed: printable ASCII without blanks at the ends or in a row. */
 const headerValue = v.pipe(v.string(), v.maxLength(1_024), v.check(isFoldedText));
 
 /** Metadata of each object, `x-amz-meta-backhaul-upload`: the page's id of the upload that made it. */
 export const UPLOAD_ID_METADATA = "backhaul-upload";
 
-/** Headers and metadata that the object gets besides its type. The browser can't change any of them. */
+/** Headers and metadata that an object gets besides its type. They are signed, so the browser can't change them. */
 export interface ObjectSettings {
   /**
-   * Metadata of the app's, `x-amz-meta-*`: names of small letters, digits and "-", values of ASCII, 2,048
-   * bytes in all. `backhaul-upload` is taken.
+   * The app's own metadata, `x-amz-meta-*`: names of small letters, digits and "-", values of ASCII, 2,048
+   * bytes in all. The name `backhaul-upload` is reserved.
    * @default what the client sent with `begin`
    */
   readonly metadata?: Readonly<Record<string, string>> | undefined;
-  /** `Cache-Control`, such as "private, max-age=3600". */
+  /** `Cache-Control`, such as "private, max-age=3600". @default none */
   readonly cacheControl?: string | undefined;
-  /** `Content-Disposition`, such as "attachment". */
+  /** `Content-Disposition`, such as "attachment". @default none */
   readonly contentDisposition?: string | undefined;
-  /** `Content-Encoding`, where the files are compressed already. */
+  /** `Content-Encoding`, where the files are compressed already. @default none */
   readonly contentEncoding?: string | undefined;
   /**
-   * A canned ACL, such as "private". Ceph takes one that was not signed from whoever holds a signed URL,
-   * unless there is a signed one; buckets of Amazon's without ACLs (the default) refuse any.
+   * A canned ACL, such as "private". Ceph accepts an unsigned ACL from anybody who holds a signed URL, unless
+   * the URL has a signed one; Amazon's buckets without ACLs (the default) refuse any.
+   * @default none
    */
   readonly acl?: ObjectAcl | undefined;
   /**
-   * Never replace an object that is there already: the upload then fails with `OBJECT_EXISTS`. Also
-   * stops a signed URL from being used again when the upload is complete. Single PUTs are refused by the
-   * engine, if it knows `If-None-Match`.
+   * Whether to never replace an object that is there already; the upload then fails with `OBJECT_EXISTS`. Also
+   * stops a signed URL from being used again once the upload is complete. A single PUT is refused by the engine,
+   * if it knows `If-None-Match`.
+   * @default false
    */
   readonly ifNoneMatch?: boolean | undefined;
 }
@@ -43,6 +45,7 @@ const ACLS = [
   "bucket-owner-read",
   "bucket-owner-full-control",
 ] as const;
+/** The canned ACLs (https://docs.aws.amazon.com/AmazonS3/latest/userguide/acl-overview.html#canned-acl). */
 export type ObjectAcl = (typeof ACLS)[number];
 
 // Amazon S3's limit, which counts names and values.

@@ -5,60 +5,64 @@ import { StorageFault } from "../src/core/storage.ts";
 /** The operation that a request asks for, and on what. */
 export type UploadIntent =
   | {
+      /** A new upload. */
       readonly operation: "begin";
       /** The key that the client asks for. */
       readonly key: string;
-      /** Bytes. */
+      /** The file's size in bytes. */
       readonly size: number;
       /**
-       * MIME type, "" where unknown. The object will be served as this: think of `text/html` in a public
+       * MIME type, "" where unknown. The object will be served with this type: think of `text/html` in a public
        * bucket.
        */
       readonly type: string;
-      /** File name, "" where unknown. As the client sent it: it may have line ends, or tags. */
+      /** The file's name as the client sent it, which may hold line breaks or HTML; "" where unknown. */
       readonly name: string;
       /**
        * Metadata that the client wants the object to have; absent if none. The object gets it, unless the
-       * permit's `object.metadata` says otherwise.
+       * permit's `object.metadata` replaces it.
        */
       readonly metadata?: Readonly<Record<string, string>>;
     }
   | {
       /**
-       * "relay": bytes that this server passes on to S3 itself. Refuse it where they should not go that way.
+       * A call for an upload that has begun. "relay": bytes that this server passes on to S3 itself; refuse it
+       * where bytes should not pass through this server.
        */
       readonly operation: "sign" | "parts" | "complete" | "abort" | "relay";
       /** The object's key, as decided at `begin`. */
       readonly key: string;
       /** The owner, as decided at `begin`; absent if none was named. */
       readonly owner?: string;
-      /** Bytes. */
+      /** The file's size in bytes. */
       readonly size: number;
     };
 
+/** What `authorize` returns to allow a request. */
 export interface UploadPermit {
-  /** The object's key. At `begin` it may be another than the client's; afterwards it must be `intent.key`. */
+  /** The object's key. At `begin` it may differ from the client's; afterwards it must be `intent.key`. */
   readonly key: string;
   /**
-   * Whom the upload belongs to, at most 256 characters, such as a user id. Whoever carries the upload on must
-   * be named the same. The client can read it in its token.
+   * The user to whom the upload belongs, such as a user id of at most 256 characters. All later requests of the
+   * upload must be allowed with the same owner. The client can read it in its token.
+   * @default none
    */
   readonly owner?: string;
-  /** At `begin`: what the object gets besides its type, on top of the handler's `object`. @default nothing */
+  /** At `begin`: settings of the object, which take precedence over the handler's `object`. @default none */
   readonly object?: ObjectSettings;
 }
 
 /**
- * Decides who may upload what. It is called on every request, so that a user who was signed out can't carry
- * on.
+ * Decides who may upload what. It is called on every request, so that a user who was signed out can't
+ * continue.
  *
- * To allow a request it returns the object's key, and to refuse one a `Response`: 401 (the client waits until
- * the user has signed in), 429 (it waits as long as it takes), 5xx (it tries again some times), 413 or 415
- * (the upload fails, for its size or its type), or anything else, such as 403 (it fails). Only the status and
- * `Retry-After` of that response reach the client.
+ * To allow a request, return the object's key. To refuse one, return a `Response`: 401 (the upload waits until
+ * the user has signed in), 429 or 5xx (the client retries for as long as it takes), 413 or 415 (the upload
+ * fails, for its size or its type), or anything else, such as 403 (the upload fails). Only the status and
+ * `Retry-After` of that response reach the client. If the function throws, the client retries.
  *
- * @param request method, URL, headers and signal are as they came. The body has been read already, or, for
- *   "relay", must not be: the bytes would be lost. A relayed request is asked about again before each of its
+ * @param request has the method, URL, headers and signal as they came. Don't read the body: it has been read
+ *   already, or, for "relay", its bytes would be lost. A relayed request is authorized again before each of its
  *   parts.
  */
 export type Authorize = (
@@ -84,7 +88,7 @@ export async function permit(
   }
   if (isResponse(answer)) throw refusal(answer);
   const { key, owner = "" } = answer;
-  // An owner that is a number, say, would be lost on its way through the token.
+  // The token holds owners as text only: a number, for example, would be lost.
   if (typeof key !== "string" || typeof owner !== "string" || owner.length > MAX_OWNER_LENGTH)
     throw new StorageFault("transient", "SERVER_ERROR", {
       cause: new TypeError(
@@ -100,7 +104,7 @@ export async function permit(
   return answer;
 }
 
-// Recognised by its shape, since the app's framework may bring a Response class of its own.
+// A response is recognised by its shape, since the app's framework may bring a class of its own.
 function isResponse(answer: UploadPermit | Response): answer is Response {
   return "status" in answer && "headers" in answer;
 }

@@ -9,59 +9,64 @@ import { isNoSuchUpload, toStorageFault } from "../s3/s3-faults.ts";
 import { boundedClient } from "./bounded-client.ts";
 import { parseTimeSpan, type TimeSpan } from "./time-span.ts";
 
+/** Which uploads to clean up. */
 export interface CleanUpOptions {
-  /** Needs `s3:ListBucketMultipartUploads` on the bucket and `s3:AbortMultipartUpload` on the objects. */
+  /** The app's own client. Its credentials need `s3:ListBucketMultipartUploads` on the bucket and `s3:AbortMultipartUpload` on the objects. */
   readonly client: S3Client;
+  /** Name of the bucket. */
   readonly bucket: string;
   /**
-   * Uploads begun at least this long ago are aborted: "24h". One that is still going on, or paused, starts
-   * again from its first byte, so give no less than an upload may take (`tokenSeconds`: 7 days by default).
+   * Uploads begun at least this long ago are aborted: "24h". If one of them is still going on, or paused, it
+   * starts again from its first byte, so give at least the time that an upload may take (`tokenSeconds`: 7 days
+   * by default).
    */
   readonly olderThan: TimeSpan;
-  /** Only uploads whose key begins with this are looked at. @default "" */
+  /** Only uploads whose key begins with this are cleaned up. @default "" */
   readonly prefix?: string;
-  /** Whether uploads are only reported, and none is aborted. @default false */
+  /** Whether to only report uploads and abort none. @default false */
   readonly dryRun?: boolean;
-  /** Called for every open upload, as soon as its outcome is known. */
+  /** Called for every open upload, as soon as its outcome is known. @default none */
   readonly onUpload?: (upload: CleanUpUpload) => void;
 }
 
+/** An open multipart upload, and what has become of it. */
 export interface CleanUpUpload {
+  /** The key that its object would have. */
   readonly key: string;
-  /** S3's id of it. */
+  /** S3's id of the multipart upload. */
   readonly uploadId: string;
-  /** When it was begun, by S3's clock. */
+  /** When the upload was begun, by S3's clock. */
   readonly initiated: Date;
   /**
-   * - `young`: left alone
-   * - `stale`: would have been aborted, but for `dryRun`
-   * - `aborted`
-   * - `ended`: completed or aborted by someone else meanwhile
-   * - `failed`: it is still open
+   * - `young`: it was begun too recently, and is left alone
+   * - `stale`: it would have been aborted, but for `dryRun`
+   * - `aborted`: it was aborted now
+   * - `ended`: somebody else has completed or aborted it meanwhile
+   * - `failed`: it could not be aborted, and is still open
    */
   readonly outcome: "young" | "stale" | "aborted" | "ended" | "failed";
-  /** Why it failed, with S3's answer as `cause`. */
+  /** Why it could not be aborted, with S3's answer as `cause`; absent unless `failed`. */
   readonly error?: Error;
 }
 
-/** How many uploads had which outcome. */
+/** The number of uploads by outcome. */
 export type CleanUpSummary = Readonly<Record<CleanUpUpload["outcome"], number>>;
 
 // Eight aborts at once are quick, and no burden to an engine that takes seconds for each.
 const ABORTS_AT_ONCE = 8;
 
 /**
- * Aborts multipart uploads that were begun long ago and never ended, whose parts are stored and paid for
- * unseen. For buckets without a lifecycle rule, and for engines that know none. Run it as often as you like,
- * on as many machines.
+ * Aborts multipart uploads that were begun long ago and never ended; their parts take up paid storage that no
+ * listing of objects shows. For buckets without a lifecycle rule, and for engines that have none. It may run as
+ * often as you like, on several machines at once.
  *
- * **It aborts those of other programs too**: S3 does not list what an upload was begun with, so Backhaul's
- * own can't be told from others. Where other programs upload to the same bucket, give a `prefix`.
+ * **It aborts the uploads of other programs too**: S3 does not list an upload's metadata, so Backhaul's own
+ * uploads can't be told from others. Where other programs upload to the same bucket, give a `prefix`.
  *
- * An upload that can't be aborted is counted and passed over.
+ * An upload that can't be aborted is counted and skipped.
  *
- * @throws {TypeError} if an option makes no sense
- * @throws if the uploads can't be listed, with S3's answer as `cause`; what was aborted until then stays so
+ * @throws {TypeError} if an option has an invalid value
+ * @throws if the uploads can't be listed, with S3's answer as `cause`; uploads aborted before stay aborted
  */
 export async function cleanUp(options: CleanUpOptions): Promise<CleanUpSummary> {
   const { bucket, olderThan, prefix = "", dryRun = false, onUpload } = options;
@@ -70,7 +75,7 @@ export async function cleanUp(options: CleanUpOptions): Promise<CleanUpSummary> 
   if (ageMs === null)
     throw new TypeError(`olderThan is ${JSON.stringify(olderThan)}: expected a duration such as "24h"`);
   const client = boundedClient(options.client);
-  // This machine's clock will do: S3 refuses requests of a clock that is 15 minutes off.
+  // This machine's clock is accurate enough: S3 refuses requests if the clock is off by 15 minutes.
   const deadline = Date.now() - ageMs;
   const counts: Record<CleanUpUpload["outcome"], number> = {
     young: 0,

@@ -32,24 +32,24 @@ import { createRelay, RangeBroken } from "./relay.ts";
 import { checkRules, RELAYS_AT_ONCE } from "./rules.ts";
 import { createTokenSeal } from "./token.ts";
 
-// What the API takes (`http-api.ts`).
+// As in the API's schemas (`http-api.ts`).
 const MAX_TOKEN_LENGTH = 8_192;
 
-/** Never rejects. The request's body is consumed, or canceled. */
+/** Answers one request of the API. It never rejects, and consumes or cancels the request's body. */
 export type UploadHandler = (request: Request) => Promise<Response>;
 
 /**
- * The app server's part in uploads: `POST {anything}/begin`, `/sign`, `/parts`, `/complete` and `/abort`,
- * JSON in and out (`src/core/http-api.ts`). The bytes go from the browser to S3. It keeps no state, so any
- * number of servers may share the work.
+ * Creates the app server's part in uploads: `POST {anything}/begin`, `/sign`, `/parts`, `/complete` and
+ * `/abort`, with JSON in and out (`src/core/http-api.ts`). The bytes go from the browser to S3. The handler
+ * keeps no state in memory but counts, so several servers may share the work.
  *
- * Where the browser itself is to carry an upload on, with all tabs closed, the bytes come here:
- * `PUT {anything}/relay`, hundreds of megabytes in one request, which are passed on to S3 as they come.
- * Whatever stands in front of the handler must let them: no body parser, no limit on the body's size or the
- * request's duration (`http.Server` has one of 5 minutes: give it the `relayServerOptions`).
- * `relayIdleSeconds` is what ends a request that stands still.
+ * The bytes of uploads that were handed over to the browser (Background Fetch) pass through this server:
+ * `PUT {anything}/relay`, hundreds of megabytes in one request, which are sent on to S3 as they arrive. Proxies
+ * and middleware in front of the handler must let such requests through: no body parser, no limit on the body's
+ * size or the request's duration (`http.Server` has one of 5 minutes: give it the `relayServerOptions`). Requests
+ * that stand still are ended after `relayIdleSeconds`.
  *
- * @throws {TypeError} if an option makes no sense
+ * @throws {TypeError} if an option has an invalid value
  */
 export function createUploadHandler(options: UploadHandlerOptions): UploadHandler {
   const settings = settingsOf(options);

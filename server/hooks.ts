@@ -7,33 +7,35 @@ import { StorageFault, type UploadMethod } from "../src/core/storage.ts";
 
 /** An upload, as the app allowed it at `begin`. */
 export interface HookedUpload {
-  /** Made by this server at `begin`, and unique. By it a repeated call is recognised. */
+  /** A unique id that this server made at `begin`. Use it to recognise a repeated call of a hook. */
   readonly id: string;
-  /**
-   * The page's id of the upload, which the client has made up; a `begin` that is repeated has the same one.
-   */
+  /** The page's id of the upload, which the client chose. A repeated `begin` has the same one. */
   readonly uploadId: string;
+  /** Name of the bucket. */
   readonly bucket: string;
+  /** The object's key, as `authorize` decided it. */
   readonly key: string;
   /** The owner that `authorize` named; null if none. */
   readonly owner: string | null;
-  /** Bytes. */
+  /** The file's size in bytes. */
   readonly size: number;
-  /** MIME type, "" where unknown. */
+  /** The object's MIME type; "" where unknown. */
   readonly type: string;
+  /** Whether the object is sent in one PUT or in parts. */
   readonly method: UploadMethod;
+  /** How the bytes are protected on their way. */
   readonly checksumKind: ChecksumKind;
-  /** The object's metadata, but for what Backhaul adds. */
+  /** The object's metadata, without the one that Backhaul adds. */
   readonly metadata: Readonly<Record<string, string>>;
 }
 
-/** An upload whose object is there, as HeadObject reports it. */
+/** A completed upload, with the object as HeadObject reports it. */
 export interface CompletedUpload extends HookedUpload {
   /** The object's ETag, without quotes. */
   readonly etag: string;
   /** The `x-amz-checksum-*` of the upload's kind, as S3 writes it; null where S3 reports none. */
   readonly checksum: string | null;
-  /** In buckets with versions; else null. */
+  /** The object's version, in buckets with versioning; else null. */
   readonly versionId: string | null;
   /** URL of the object, without a signature. */
   readonly location: string;
@@ -41,48 +43,55 @@ export interface CompletedUpload extends HookedUpload {
 
 /** One request and its outcome. */
 export interface AuditEntry {
+  /** When the request was answered, by this server's clock. */
   readonly at: Date;
-  /** The API's operation; null for a request that is none of them. */
+  /** The API's operation; null for a request that asked for none of them. */
   readonly operation: Operation | null;
   /**
-   * "refused": the client may not, or asked for what makes no sense. "failed": this server or S3 could not.
+   * "refused": the client was not allowed to, or sent an invalid request. "failed": this server or S3 failed.
    */
   readonly outcome: "done" | "refused" | "failed";
-  /** HTTP status of the answer. */
+  /** HTTP status of the response. */
   readonly status: number;
-  /** Why it was refused or failed; null if it was done. */
+  /** Why the request was refused or failed; null if it was done. */
   readonly code: UploadErrorCode | null;
   /**
-   * The object's key; null where it is not known. Until `authorize` has named it, it is as the client sent
-   * it, line ends and all.
+   * The object's key; null where it is not known. Until `authorize` has decided on the key, it is as the client
+   * sent it, line breaks included.
    */
   readonly key: string | null;
+  /** The owner that `authorize` named; null where it is not known, or there is none. */
   readonly owner: string | null;
 }
 
 /**
- * Functions by which the app learns of uploads. A promise that they return is waited for, but for `audit`'s.
+ * Functions by which the app learns of uploads. The handler waits for the promises that they return, except for
+ * `audit`'s.
  */
 export interface UploadHooks {
   /**
-   * An upload has begun. The client hears of it afterwards; if this throws, the upload is dropped again and
-   * the client retries.
+   * Called when an upload has begun, before the client is answered. If it throws, the upload is aborted and the
+   * client retries.
+   * @default none
    */
   readonly onBegin?: (upload: HookedUpload, request: Request) => unknown;
   /**
-   * An object is complete and was verified. The client hears of it afterwards: if this throws, it asks again,
-   * and this is called again. So it is called at least once for each upload that a client calls done, and may
-   * be called again, even at the same time, with the same `id`.
+   * Called when an object is complete and was verified, before the client is answered. If it throws, the client
+   * retries, and it is called again. So it is called at least once for each upload that is `done` on a client,
+   * and perhaps again, even at the same time, with the same `id`.
+   * @default none
    */
   readonly onComplete?: (upload: CompletedUpload, request: Request) => unknown;
   /**
-   * An upload was dropped by its client, and its object is not there. At least once, like `onComplete`.
-   * Uploads that are never heard of again are dropped by the bucket's lifecycle rule, without this.
+   * Called when a client has aborted an upload and its object is not there; at least once, like `onComplete`.
+   * It is not called for uploads whose client never comes back: the bucket's lifecycle rule aborts those.
+   * @default none
    */
   readonly onAbort?: (upload: HookedUpload, request: Request) => unknown;
   /**
-   * Called for each request once it is answered: who did what to which key, and its outcome. The entry has no
-   * tokens or signed URLs in it. An error that this throws is ignored.
+   * Called for each request once it is answered: who did what to which key, and the outcome. The entry holds no
+   * tokens or signed URLs. Errors that the function throws are ignored.
+   * @default none
    */
   readonly audit?: (entry: AuditEntry, request: Request) => unknown;
 }
@@ -98,7 +107,7 @@ export function completedUpload(claims: UploadClaims, verified: VerifiedObject):
   return { ...hookedUpload(claims), etag, checksum, versionId, location };
 }
 
-/** @throws {StorageFault} transient, so that the client asks again */
+/** @throws {StorageFault} transient, so that the client retries */
 export async function callHook(name: keyof UploadHooks, call: () => unknown): Promise<void> {
   try {
     await call();

@@ -12,37 +12,35 @@ export type NodeListener = (
 ) => void;
 
 /**
- * Options for `http.createServer` where uploads are relayed. A whole request may take hours on a slow link,
- * but with `requestTimeout` at 0 alone Node has no limit on the head of a request either, so that connections
- * which never send the whole of one stay open for ever.
+ * Options for `http.createServer` where uploads are relayed: no limit on the duration of a request, which may take
+ * hours on a slow link, and 60 s for its head. With `requestTimeout` at 0 alone, Node would not limit the head
+ * either, and connections that never send a whole one would stay open for ever.
  */
 export const relayServerOptions = { requestTimeout: 0, headersTimeout: 60_000 } as const;
 
-// A client that was answered early may still be sending. The rest of its body is read and dropped for so
-// long, so that it comes to read the answer; then its connection is cut.
+// After an early response the client may still be sending, and reads the response only afterwards. The rest of its
+// body is read and dropped for this long; then the connection is closed.
 const LINGER_MS = 10_000;
 
-/**
- * Express adds the URL before it cut off the mount path, and the body if a parser has consumed it already.
- */
+/** Express adds the URL with the mount path in it, and the body if a parser has consumed it already. */
 type MaybeExpress = IncomingMessage & { readonly originalUrl?: unknown; readonly body?: unknown };
 
 /**
- * Lets node:http, node:http2, and so Express, serve a handler of `Request` and `Response`. Bodies are
- * streamed both ways, as fast as the other end takes them. `request.signal` aborts when the client goes
- * before it has the whole answer.
+ * Lets node:http, node:http2 and Express serve a handler of `Request` and `Response`. Bodies are streamed both
+ * ways, as fast as the other end reads them. `request.signal` aborts when the client disconnects before it has
+ * the whole response.
  *
- * The URL's host is the `Host` header as the client sent it, and `X-Forwarded-*` is not looked at: don't
- * decide by either. Relayed bytes (`createUploadHandler`) may take longer than the 5 minutes that
- * `http.Server` allows a request: give it the `relayServerOptions`.
+ * The URL's host is the `Host` header as the client sent it, and `X-Forwarded-*` is ignored: base no decision on
+ * the host. Relayed bytes (`createUploadHandler`) may take longer than the 5 minutes that `http.Server` allows a
+ * request: give it the `relayServerOptions`.
  *
- * A client that was answered before it had sent its whole body has 10 s for the rest of it.
+ * After an early response, the client has 10 s to finish sending.
  *
- * If the handler rejects, `next` is given the error; without a `next` the answer is a bare 500.
+ * If the handler rejects, `next` is called with the error; without a `next` the response is a bare 500.
  */
 export function toNodeListener(handler: (request: Request) => Promise<Response>): NodeListener {
   return (anyReq, anyRes, next) => {
-    // Node's compatibility API of HTTP/2 has all that is used here, but for `headersDistinct`.
+    // Node's compatibility API for HTTP/2 has all that is used here (but not `headersDistinct`).
     const req = anyReq as IncomingMessage;
     const res = anyRes as ServerResponse;
     void serve(handler, req, res).catch((error: unknown) => {
@@ -60,7 +58,7 @@ async function serve(
 ): Promise<void> {
   const gone = new AbortController();
   res.once("close", () => {
-    // HTTP/2 calls a stream that was reset finished, though nobody has ended it.
+    // Node calls an HTTP/2 stream finished that was reset, though nobody has ended it.
     if (!res.writableFinished || !res.writableEnded) gone.abort();
   });
   // Without a listener, a broken connection would be an uncaught exception.
@@ -85,7 +83,7 @@ function linger(req: IncomingMessage): void {
   req.once("close", () => clearTimeout(timer));
 }
 
-/** The request as a `Request`; null if HTTP allows it but `Request` does not, such as the method TRACE. */
+/** The request as a `Request`; null for requests that HTTP allows and `Request` does not, such as TRACE. */
 function toRequest(
   req: MaybeExpress,
   body: ReadableStream<Uint8Array> | Uint8Array | null,
@@ -96,10 +94,10 @@ function toRequest(
     const headers = new Headers();
     for (const [name, value] of fieldsOf(req)) if (!name.startsWith(":")) headers.append(name, value);
     const host = hostOf(req);
-    // HTTP/2 has it in a field of its own.
+    // HTTP/2 has the host in a field of its own, `:authority`.
     if (!headers.has("host")) headers.set("host", host);
     if (body instanceof Uint8Array) {
-      // The parser has undone both.
+      // The body parser has read to the end and decompressed, so neither is true any more.
       headers.delete("content-length");
       headers.delete("content-encoding");
     }
@@ -118,12 +116,12 @@ function toRequest(
 function urlOf(req: MaybeExpress, host: string): string {
   const scheme = "encrypted" in req.socket ? "https" : "http";
   const target = typeof req.originalUrl === "string" ? req.originalUrl : (req.url ?? "/");
-  // A target may be a whole URL, which is for proxies: only its path counts here.
+  // A request that was meant for a proxy has a whole URL as its target, of which only the path counts here.
   const path = target.startsWith("/") ? target : pathOf(new URL(target));
   return new URL(`${scheme}://${host}${path}`).href;
 }
 
-/** @throws {TypeError} if there are several, or one that is none */
+/** @throws {TypeError} if there are several hosts, or one with invalid characters */
 function hostOf(req: IncomingMessage): string {
   const hosts = new Set<string>();
   let count = 0;

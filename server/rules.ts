@@ -9,35 +9,36 @@ import { StorageFault } from "../src/core/storage.ts";
 export interface UploadRules {
   /**
    * Largest file, in bytes. A larger one is refused with 413, `FILE_TOO_LARGE`.
-   * @default what the storage takes
+   * @default the storage's own limit
    */
   readonly maxBytes?: number;
   /**
-   * MIME types: `application/pdf`, or `image/*` for all of a kind; parameters and case don't count. Types in
-   * which browsers run script, such as `image/svg+xml` and `text/html`, match only their own name. A file of
-   * no known type is `application/octet-stream`. Any other is refused with 415, `FILE_TYPE_REFUSED`. It is
-   * the type that the client says, and that the object will be served as; nobody has looked at the bytes.
+   * MIME types that are allowed: `application/pdf`, or `image/*` for all of a kind; parameters and case don't
+   * count. Types in which browsers run scripts, such as `image/svg+xml` and `text/html`, match only their own
+   * name. A file of unknown type counts as `application/octet-stream`. Any other type is refused with 415,
+   * `FILE_TYPE_REFUSED`. The type is the one that the client gave and that the object will be served with;
+   * the bytes are not examined.
    * @default any
    */
   readonly types?: readonly string[];
   /**
-   * What the whole of the object's key must match, the one that `authorize` gave: `/photos\/.+\.jpe?g/`. Any
-   * other is refused with 403, `FORBIDDEN`.
+   * A pattern that the whole of the object's key, as decided by `authorize`, must match:
+   * `/photos\/.+\.jpe?g/`. Any other key is refused with 403, `FORBIDDEN`.
    * @default any that `authorize` allows
    */
   readonly keys?: RegExp;
   /**
-   * Uploads that one owner may begin in a minute; all that have no owner share one count. Those above it are
-   * told 429, `RATE_LIMITED`, with `Retry-After`, and wait their turn. Counted in this process's memory: with
-   * several servers the sum of them is what an owner may begin. For a limit across servers, or on what is
-   * open at once, count in `authorize` and return a 429.
+   * Uploads that one owner may begin in a minute; uploads without an owner share one count. Further ones are
+   * answered with 429, `RATE_LIMITED`, and `Retry-After`, and start when allowed. Counted in this process's
+   * memory: with several servers, an owner may begin as many on each. For a limit across servers, or on the
+   * number of open uploads, count in `authorize` and return a 429.
    * @default no limit
    */
   readonly beginsPerMinute?: number;
   /**
    * Relayed requests that one owner may have under way at once, counted in this process's memory; uploads
-   * without an owner are not counted. A browser has up to six. Those above are told 429, `RATE_LIMITED`, and
-   * the worker sends their bytes straight to S3 when it runs again.
+   * without an owner are not counted. A browser sends up to six at once. Further ones are answered with 429,
+   * `RATE_LIMITED`, and the worker sends their bytes straight to S3 when it next runs.
    * @default 16
    */
   readonly relaysAtOnce?: number;
@@ -54,14 +55,14 @@ interface Candidate {
   readonly type: string;
 }
 
-/** @throws {TypeError} if a rule makes no sense */
+/** @throws {TypeError} if a rule has an invalid value */
 export function requireRules({ maxBytes, types, keys, beginsPerMinute, relaysAtOnce }: UploadRules): void {
   if (maxBytes !== undefined && !(Number.isSafeInteger(maxBytes) && maxBytes >= 0))
     throw new TypeError(`maxBytes is ${maxBytes}: expected whole bytes`);
   for (const pattern of types ?? [])
     if (!isMediaTypePattern(pattern))
       throw new TypeError(
-        `types has ${JSON.stringify(pattern)}: expected such as "application/pdf" or "image/*"`,
+        `types has ${JSON.stringify(pattern)}: expected a type such as "application/pdf" or "image/*"`,
       );
   if (keys !== undefined && !(keys instanceof RegExp)) throw new TypeError("keys is not a RegExp");
   for (const [name, count] of Object.entries({ beginsPerMinute, relaysAtOnce }))

@@ -6,7 +6,7 @@ const VERSION = "v1";
 const MIN_SECRET_BYTES = 32;
 // 32 random hexadecimal digits have 14 different ones, and fewer than 8 in none of a hundred million cases.
 const MIN_DISTINCT_BYTES = 8;
-// This text sets the key of these tokens apart from any other use that the app makes of the same secret.
+// A text of its own for these tokens' key keeps them apart from any other use that the app makes of the secret.
 const PURPOSE = "backhaul upload token v1";
 
 /** Turns claims into tokens and back. */

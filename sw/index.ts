@@ -15,19 +15,19 @@ export type { EngineOptions, PartSizing, RetryPolicy } from "../src/core/options
 export type { UploadStorage } from "../src/core/storage.ts";
 export type { Trace, TraceEvent } from "../src/core/trace.ts";
 
-/** How a worker carries uploads. */
+/** How a worker sends uploads. */
 export interface ServeUploadsOptions extends GivenOptions {
   /** How objects get into S3: `httpStorage({ endpoint })`, or `s3Storage` of `backhaul/sw/s3-storage`. */
   readonly storage: ServedStorage;
   /** Limits of the S3 engine, where they differ from Amazon's. @default S3_LIMITS */
   readonly limits?: Partial<StorageLimits>;
-  /** Take over pages that were loaded before this worker was active. @default true */
+  /** Whether to take control of pages that were loaded before this worker was active. @default true */
   readonly claimClients?: boolean;
 }
 
 /**
- * Makes this service worker carry uploads. Call it once, synchronously, at the top of the worker's script, beside the
- * app's own listeners.
+ * Has this service worker send uploads. Call it once, synchronously, at the top of the worker's script: browsers dispatch no
+ * events to listeners that are added later. The app's own listeners may stand beside it.
  *
  * @throws {UploadError} `OPTION_INVALID`
  */
@@ -44,9 +44,10 @@ export function serveUploads({ storage, limits, claimClients = true, ...given }:
 }
 
 /**
- * The storage behind the app's own server, which runs `createUploadHandler` of `backhaul/server`.
+ * Creates the storage that asks the app's own server, which runs `createUploadHandler` of `backhaul/server`, for presigned
+ * URLs.
  *
- * @throws {TypeError} if `endpoint` is no URL
+ * @throws {TypeError} if `endpoint` is not a URL
  * @throws {UploadError} `OPTION_INVALID` if `timeoutMs` or another option is out of bounds
  */
 export function httpStorage(options: HttpStorageOptions): AuthorizedStorage {

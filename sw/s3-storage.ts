@@ -7,8 +7,8 @@ export type { S3StorageOptions } from "./storage/s3-storage.ts";
 export type { FetchCredentials, TemporaryCredentials } from "./storage/temporary-credentials.ts";
 
 /**
- * S3 itself as the storage, with temporary credentials that the app gives each user. An entry of its own, since it contains the
- * AWS SDK. Uploads stored with it carry plain claims: whose they are stands in the credentials, which are not stored.
+ * Creates the storage that asks S3 itself, with temporary credentials that the app gives each user. The credentials are kept in
+ * memory only. An entry of its own, since it contains the AWS SDK.
  *
  * @throws {UploadError} `OPTION_INVALID`
  */

@@ -5,19 +5,21 @@ import { ENGINE_DEFAULTS, type EngineOptions, RETRY_POLICY, type RetryPolicy } f
 import type { Trace } from "../src/core/trace.ts";
 import { type ChecksumAlgorithm, md5 } from "./parts/index.ts";
 
+/** The worker's options with their defaults. */
 export interface WorkerOptions extends EngineOptions {
   /**
-   * How parts are protected on their way, and the object compared at the end: `md5`, which every engine knows, `crc32c`,
-   * `crc64nvme`, `sha256` or `noChecksum`, each exported beside `serveUploads`.
+   * How parts are protected on their way and the object is verified at the end: `md5`, which every S3 engine knows, `crc32c`,
+   * `crc64nvme`, `sha256` or `noChecksum`, all exported beside `serveUploads`.
    * @default md5
    */
   readonly checksum: ChecksumAlgorithm;
-  /** Told of each step. @default nobody */
+  /** Called for each step of the worker, for logs and debug pages. @default none */
   readonly trace: Trace;
 }
 
-/** As an app gives them. */
+/** The worker's options as an app gives them, in part. */
 export interface GivenOptions extends Partial<Omit<WorkerOptions, "retry">> {
+  /** When to retry after faults that may pass. @default { baseMs: 1000, maxMs: 900000 } */
   readonly retry?: Partial<RetryPolicy>;
 }
 

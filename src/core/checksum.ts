@@ -7,6 +7,7 @@
  * - `none`: by TLS alone.
  */
 export const CHECKSUM_KINDS = ["md5", "crc32c", "crc64nvme", "sha256", "none"] as const;
+/** One of `CHECKSUM_KINDS`. */
 export type ChecksumKind = (typeof CHECKSUM_KINDS)[number];
 
 /** A digest as S3 writes it: base64 of its bytes, the highest first. */

@@ -1,4 +1,4 @@
-/** What went wrong, for programs. Each code's meaning and remedy stand in `error-messages.ts`. */
+/** The kinds of fault, for programs to branch on. `error-messages.ts` has each code's meaning and remedy. */
 export type UploadErrorCode =
   | "KEY_INVALID"
   | "FILE_TOO_LARGE"
@@ -47,21 +47,24 @@ export type UploadErrorCode =
 
 /** An error as it crosses `postMessage`, IndexedDB and JSON, where classes and `code` would be lost. */
 export interface UploadErrorWire {
+  /** The kind of fault. */
   readonly code: UploadErrorCode;
-  /** What the code alone doesn't say; "" if nothing. */
+  /** What the code alone doesn't say, such as S3's own error code or a size; "" if nothing. For logs, in English. */
   readonly detail: string;
 }
 
 /**
- * Every error of Backhaul. `code` is for programs. Where people may see it, in pages and in answers of the server, `message`
- * says what to do about it; the worker leaves those sentences out, to stay small.
+ * The class of all of Backhaul's errors. `code` is for programs. `message` is for people and says what to do, on pages and in
+ * the server's answers; in the worker it is only the code and the detail, to keep the worker small.
  */
 export class UploadError extends Error {
-  // A literal, not `constructor.name`, which minifiers change.
+  /** A literal, since minifiers change `constructor.name`. `isUploadError` goes by it. */
   override readonly name = "UploadError";
 
   constructor(
+    /** The kind of fault, for programs to branch on. */
     readonly code: UploadErrorCode,
+    /** What the code alone doesn't say, such as S3's own error code or a size; "" if nothing. For logs, in English. */
     readonly detail = "",
     options?: ErrorOptions,
   ) {
@@ -69,7 +72,7 @@ export class UploadError extends Error {
   }
 }
 
-/** By name, since a page may hold two copies of this module. */
+/** Whether this is an `UploadError`, judged by its name: a page may hold two copies of this module, each with its own class. */
 export function isUploadError(value: unknown): value is UploadError {
   return value instanceof Error && value.name === "UploadError";
 }
@@ -78,7 +81,7 @@ export function toWire({ code, detail }: UploadErrorWire): UploadErrorWire {
   return { code, detail };
 }
 
-/** Codes of newer versions pass; what gives them their sentence has one for those too. */
+/** Whether this may be a code, of a newer version too: `messageOf` has a sentence for codes that it doesn't know. */
 export function looksLikeErrorCode(value: unknown): value is UploadErrorCode {
   return typeof value === "string" && /^[A-Z_]{1,40}$/.test(value);
 }

@@ -24,6 +24,7 @@ import { MAX_SIGNED_PARTS } from "./storage.ts";
  * One operation is beside the port: `relay`, a `PUT` of bytes (`relayUrl`).
  */
 export const OPERATIONS = ["begin", "sign", "parts", "complete", "abort", "relay"] as const;
+/** A call of the API between client and server, by the last segment of its path. */
 export type Operation = (typeof OPERATIONS)[number];
 
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
@@ -105,7 +106,7 @@ export const abortAnswer = v.object({});
 
 const partCount = v.pipe(v.string(), v.regex(/^\d{1,5}$/), v.transform(Number), partNumber);
 
-/** What stands in the query of a `relayUrl`. */
+/** The query of a `relayUrl`. */
 export const relayQuery = v.pipe(
   v.object({ upload: v.pipe(v.string(), v.uuid()), first: partCount, count: partCount }),
   v.transform(({ upload, first, count }): PartRange => ({ uploadId: upload, first, count })),

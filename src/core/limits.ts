@@ -1,5 +1,5 @@
 /**
- * What an S3 engine accepts. Defaults are Amazon S3's
+ * The limits of an S3 engine. The defaults are Amazon S3's
  * (https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html); pass others for an engine that differs.
  */
 export interface StorageLimits {
@@ -18,6 +18,7 @@ export interface StorageLimits {
 export const MIB = 1024 * 1024;
 const GIB = 1024 * MIB;
 
+/** The limits of Amazon S3. */
 export const S3_LIMITS = {
   minPartBytes: 5 * MIB,
   maxPartBytes: 5 * GIB,

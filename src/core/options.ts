@@ -1,28 +1,37 @@
 import { MIB } from "./limits.ts";
 
 /**
- * Who may move an upload's bytes. "auto": the worker, and the browser's own transfers once no page is left. "browser": those
- * at once, with their own place in the browser's user interface. "worker": never those.
+ * Who may move an upload's bytes.
+ *
+ * - `auto`: the worker, and a background fetch once no page is left.
+ * - `browser`: a background fetch at once, which the browser shows among its downloads.
+ * - `worker`: the worker only.
  */
 export type LaneOption = "auto" | "worker" | "browser";
 
-/** Hours of the local day, 0 to 24, fractions allowed; from 22 to 6 is the night. */
+/** A span of the local day, in hours from 0 to 24, fractions allowed. `{ from: 22, to: 6 }` is the night. */
 export interface Hours {
+  /** The hour at which the span begins. */
   readonly from: number;
+  /** The hour at which it ends, on the next day if it is the lower number. */
   readonly to: number;
 }
 
-/** When an upload may move. Everything that is named must hold. */
+/** When an upload's bytes may be sent. All conditions that are given must hold. */
 export interface Conditions {
-  /** Not over a network known to be metered, nor while the user saves data. Where the browser can't tell, it may. */
+  /**
+   * Not over a network that is known to be metered, nor while the user saves data. Browsers that can't tell count as
+   * unmetered.
+   * @default false
+   */
   readonly unmetered?: boolean;
-  /** Milliseconds since 1970, or a `Date`. */
+  /** Not before this time: milliseconds since 1970, or a `Date`. @default at once */
   readonly notBefore?: number | Date;
-  /** Hours of the local day, such as `{ from: 22, to: 6 }` for the night; 0 to 24, fractions allowed. */
+  /** Only within this span of the local day. @default at any hour */
   readonly hours?: Hours;
 }
 
-/** What an app says about one file. */
+/** How one file is to be uploaded. */
 export interface AddOptions {
   /**
    * Where the object is to be in the bucket: 1 to 1,024 bytes of UTF-8. The server has the last word. Of two files under one
@@ -30,71 +39,91 @@ export interface AddOptions {
    * (`OBJECT_EXISTS`). `safeKey` makes a key of a file's name, and `freeKey` one that is not taken.
    */
   readonly key: string;
-  /** Name for people. @default the file's own, or the key's last segment */
+  /** The name that people see. @default the file's own, or the key's last segment */
   readonly name?: string;
-  /** MIME type that the object gets. @default the file's own */
+  /** The MIME type that the object gets. @default the file's own */
   readonly type?: string;
   /** Bytes in each part but the last, within the storage's limits. @default by the file's size */
   readonly partSize?: number;
-  /** Where the browser or the app has no way for "browser", that is as "auto". @default "auto" */
+  /** Who may move the bytes. "browser" counts as "auto" where there is no Background Fetch or no relay. @default "auto" */
   readonly lane?: LaneOption;
-  /** Higher ones go first. @default 0 */
+  /** Uploads of a higher priority are sent first. @default 0 */
   readonly priority?: number;
   /**
-   * Until then it waits (`conditions`), and again when it may no longer. With `unmetered` or `hours` it is never left to the
-   * browser, which would not stop. @default always
+   * When the upload may be sent; at other times it waits (reason `conditions`). With `unmetered` or `hours` it is never handed
+   * over to the browser, which would not stop.
+   * @default at any time
    */
   readonly conditions?: Conditions;
   /**
-   * Refuse the file (`QUOTA_EXCEEDED`), and all that are added with it, if it can't be kept where it outlives the worker.
-   * Nothing is sent before that is known. @default false: it goes on from memory, and `durability` says so
+   * Whether to refuse the file (`QUOTA_EXCEEDED`), and all files added with it, if it can't be stored so that it outlives the
+   * worker. Nothing is sent before that is known. If false, the upload goes on from memory, and `durability` says so.
+   * @default false
    */
   readonly requireDurable?: boolean;
 }
 
 /**
- * How files are cut into parts: small enough that little is sent twice after a death, large enough that requests don't
- * dominate.
- *
- * - `fixed`: parts of `bytes`.
- * - `bySize`: from 5 MiB for small files to 50 MiB for those above 10 GiB.
- * - `adaptive`: what one of the parallel parts sent in `seconds` (10) at the speed measured last in this browser; `bySize`
- *   until then.
- *
- * Whatever it says is kept within what the storage takes.
+ * How files are cut into parts: small enough that little is sent again after the worker's death, large enough that requests
+ * don't dominate. The size is always kept within the storage's limits.
  */
 export type PartSizing =
-  | { readonly strategy: "fixed"; readonly bytes: number }
-  | { readonly strategy: "bySize" }
-  | { readonly strategy: "adaptive"; readonly seconds?: number };
+  | {
+      /** Parts of `bytes`, whatever the file's size. */
+      readonly strategy: "fixed";
+      /** Bytes in each part but the last. */
+      readonly bytes: number;
+    }
+  | {
+      /** Parts of 5 MiB for small files, up to 50 MiB for files above 10 GiB. */
+      readonly strategy: "bySize";
+    }
+  | {
+      /**
+       * Parts that each take about `seconds` to send, at the speed last measured in this browser. As `bySize` until a speed
+       * is known.
+       */
+      readonly strategy: "adaptive";
+      /** How long sending one part should take, in whole seconds, 1 to 3,600. @default 10 */
+      readonly seconds?: number;
+    };
 
-/** When to try again what may pass: the network's faults, overload, outages. There is no limit of tries. */
+/**
+ * When to retry after faults that may pass: a network that fails, an overload, an outage. There is no limit on the number of
+ * retries.
+ */
 export interface RetryPolicy {
   /** Longest wait before the first retry, in milliseconds. @default 1000 */
   readonly baseMs: number;
-  /** Longest wait between two tries, in milliseconds; a visit or the network's return end it at once. @default 1800000 */
+  /**
+   * Longest wait between two tries, in milliseconds. A page that opens, or the network's return, ends any wait at once.
+   * @default 1800000
+   */
   readonly maxMs: number;
 }
 
 export const RETRY_POLICY = { baseMs: 1_000, maxMs: 1_800_000 } as const satisfies RetryPolicy;
 
-/** How the engine works. */
+/** How the worker sends uploads. */
 export interface EngineOptions {
   /**
-   * The most parts on their way at once, over all uploads; 1 to 64. How many really go is found out: as many as make it
-   * faster, and as the storage takes. Browsers open 6 connections to an origin over HTTP/1.1; 10 are worth trying over HTTP/2.
+   * The most parts to send at once, over all uploads; 1 to 64. The worker finds out how many to send: as many as make it
+   * faster and as the storage accepts. Browsers open 6 connections to an origin over HTTP/1.1; try 10 over HTTP/2.
    * @default 6
    */
   readonly parallelParts: number;
-  /** The most parts of one upload on their way at once; 1 to 64. @default 6 */
+  /** The most parts of one upload to send at once; 1 to 64. @default 6 */
   readonly parallelPartsPerUpload: number;
-  /** Files of at most this many bytes go in a single PUT; 0 for never. @default 16 MiB */
+  /** The largest file that is sent in a single PUT, in bytes; 0 for none. @default 16777216 (16 MiB) */
   readonly multipartThresholdBytes: number;
-  /** How files are cut where `add` does not say. @default { strategy: "bySize" } */
+  /** How files are cut for which `add` gives no part size. @default { strategy: "bySize" } */
   readonly partSize: PartSizing;
-  /** When to try again. */
+  /** When to retry after faults that may pass. */
   readonly retry: RetryPolicy;
-  /** A part that moves no byte for this long is tried again, in milliseconds; the more bytes it has the more time it gets. @default 60,000 */
+  /**
+   * How long a part may go without progress before it is sent again, in milliseconds. Larger parts are given more time.
+   * @default 60000
+   */
   readonly stallTimeoutMs: number;
 }
 

@@ -2,7 +2,7 @@ import type { UploadError, UploadErrorWire } from "./errors.ts";
 import type { Durability, PauseReason, UploadState, WaitingReason } from "./states.ts";
 import type { StoredObject } from "./storage.ts";
 
-/** "worker": straight to S3. "browser": left to the browser's own transfers, by the app's relay. */
+/** Who moves an upload's bytes. "worker": the worker, straight to S3. "browser": a background fetch, by way of the app's relay. */
 export type Lane = "worker" | "browser";
 
 /** One upload as it crosses to pages. */
@@ -10,61 +10,68 @@ export interface WireSnapshot extends Omit<UploadSnapshot, "error"> {
   readonly error: UploadErrorWire | null;
 }
 
-/** One upload as pages see it. Each change gives a new one. */
+/** One upload as pages see it at one moment. It never changes; after a change there is a new one. */
 export interface UploadSnapshot {
+  /** The upload's id, a UUID, as `add` returned it. */
   readonly id: string;
   /** Position in the queue; lower goes first. */
   readonly order: number;
+  /** The object's key in the bucket: the server's once it has decided on one, until then the one given to `add`. */
   readonly key: string;
+  /** The name that people see. */
   readonly name: string;
-  /** MIME type, "" where unknown. */
+  /** The object's MIME type; "" where unknown. */
   readonly type: string;
-  /** Bytes. */
+  /** The file's size in bytes. */
   readonly size: number;
-  /** Who was signed in when it was added; "" for nobody. */
+  /** Who was signed in when the file was added; "" for nobody. */
   readonly owner: string;
+  /** Where the upload stands. The diagram is in `docs/states.md`. */
   readonly state: UploadState;
-  /** Why it rests, in `paused` and `waiting`; else null. */
+  /** Why nothing is sent, in `paused` and `waiting`; else null. */
   readonly reason: PauseReason | WaitingReason | null;
-  /** Who moves its bytes now. */
+  /** Who moves the bytes now; null while nobody does. */
   readonly lane: Lane | null;
-  /** "memory": the upload does not survive the worker. "stored": the bytes are in IndexedDB. "handle": on disk. */
+  /** Where the bytes are kept, and so what the upload survives. */
   readonly durability: Durability;
   /** Bytes that S3 has confirmed. */
   readonly uploadedBytes: number;
-  /** `uploadedBytes` and the share of the running parts that has probably left the device. */
+  /** `uploadedBytes`, plus the bytes of the parts under way that have probably left the device. */
   readonly estimatedBytes: number;
-  /** Smoothed; null until known. */
+  /** Bytes sent per second, smoothed; null until known. */
   readonly bytesPerSecond: number | null;
   /** Seconds left; null while unknown. */
   readonly etaSeconds: number | null;
+  /** Parts that S3 has confirmed. */
   readonly partsDone: number;
+  /** Parts that the file is cut into; 1 for a single PUT. */
   readonly partsTotal: number;
   /** Bytes in each part but the last. */
   readonly partSize: number;
-  /** Faults in a row. */
+  /** Failed tries in a row. */
   readonly attempts: number;
-  /** Faults of parts since the worker has started, mended ones too. */
+  /** Failed tries of parts since the worker started, including parts that have arrived since. */
   readonly faults: number;
-  /** Parts that have failed and not arrived since; at most 8. */
+  /** Parts whose last try failed and that have not arrived since; at most 8. */
   readonly troubledParts: readonly PartTrouble[];
-  /** Milliseconds since 1970, while waiting for a time; else null. */
+  /** When the upload goes on, in milliseconds since 1970, while it waits for a time; else null. */
   readonly nextAttemptAt: number | null;
-  /** What failed, in `failed` and `waiting`; else null. */
+  /** The last fault, in `failed` and `waiting`; else null. */
   readonly error: UploadError | null;
-  /** Milliseconds since 1970. */
+  /** When the file was added, in milliseconds since 1970. */
   readonly createdAt: number;
-  /** Milliseconds since 1970. */
+  /** When the upload was last written to the database, in milliseconds since 1970. */
   readonly updatedAt: number;
-  /** What S3 holds, in `done`; else null. */
+  /** The object as S3 holds it, in `done`; else null. */
   readonly object: StoredObject | null;
 }
 
-/** A part that has not arrived yet. */
+/** A part that has failed and has not arrived yet. */
 export interface PartTrouble {
+  /** From 1, as at S3. */
   readonly partNumber: number;
-  /** Faults in a row. */
+  /** Failed tries in a row. */
   readonly attempts: number;
-  /** The last one. */
+  /** Why the last try failed. */
   readonly error: UploadErrorWire;
 }

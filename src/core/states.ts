@@ -1,4 +1,4 @@
-/** What an upload can be in. The diagram is in `docs/states.md`. */
+/** The states of an upload. The diagram, and what moves an upload on from each, is in `docs/states.md`. */
 export type UploadState =
   | "queued"
   | "uploading"
@@ -10,9 +10,12 @@ export type UploadState =
   | "done";
 
 /**
- * Where an upload's bytes are. "memory" dies with the worker. "stored" is a copy in IndexedDB. "handle" is the file on disk,
- * read by a handle that IndexedDB keeps: usable while the file does not change, and after a restart of the browser once the
- * user allows it again.
+ * Where an upload's bytes are kept.
+ *
+ * - `memory`: in the worker's memory only. The upload ends with the worker.
+ * - `stored`: in a copy in IndexedDB.
+ * - `handle`: in the file on disk, read by a handle that IndexedDB keeps. The handle works while the file does not change, and
+ *   after a restart of the browser once the user allows it again.
  */
 export type Durability = "memory" | "stored" | "handle";
 

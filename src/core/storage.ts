@@ -3,9 +3,9 @@ import type { UploadErrorCode } from "./errors.ts";
 
 /**
  * The storage port: how one object gets into S3, whoever holds the credentials. `http-storage` asks the app's server;
- * the server's own implementation asks S3. Bytes never pass through it: they go by `fetch` to a `SignedRequest`.
+ * the server's own implementation asks S3. Bytes never pass through it: they go by `fetch` to a `SignedPart`.
  *
- * Every method settles within a deadline of its own and may reject with a `StorageFault`. None can be called off: an
+ * Every method settles within a deadline of its own and may reject with a `StorageFault`. None can be canceled, since an
  * answer that comes late still says what is open at S3.
  */
 export interface UploadStorage {
@@ -18,20 +18,22 @@ export interface UploadStorage {
   sign(token: string, parts: readonly PartToSign[]): Promise<readonly SignedPart[]>;
   /** One page of the parts that S3 holds with numbers above `after`, ascending. */
   uploadedParts(token: string, after: number): Promise<UploadedPartsPage>;
-  /** Makes the object of its parts, checks it, and tells what S3 says it holds. Repeating it is harmless. */
+  /** Has S3 put the object together, verifies it, and returns it as S3 reports it. Repeating it is harmless. */
   complete(token: string, parts: readonly PartReceipt[]): Promise<StoredObject>;
-  /** Drops an open upload and its parts. Repeating it is harmless. */
+  /** Aborts an open upload, which drops its parts. Repeating it is harmless. */
   abort(token: string): Promise<void>;
 }
 
 /** Parts that one `sign` may ask for. */
 export const MAX_SIGNED_PARTS = 64;
 
+/** The upload that a client asks to begin. */
 export interface BeginIntent {
-  /** The page's own id of the upload, a UUID. The object carries it as metadata, by which its maker is told from others. */
+  /** The page's id of the upload, a UUID. The object carries it as metadata, which tells it from objects of other origin. */
   readonly uploadId: string;
+  /** The key that the client asks for. */
   readonly key: string;
-  /** Bytes. */
+  /** The file's size in bytes. */
   readonly size: number;
   /** MIME type, "" where unknown. */
   readonly type: string;
@@ -39,68 +41,84 @@ export interface BeginIntent {
   readonly name: string;
   /** Metadata that the app wants the object to have; the server has the last word. */
   readonly metadata?: Readonly<Record<string, string>> | undefined;
-  /** "single": one PUT of the whole file. */
+  /** How the object is sent to S3. */
   readonly method: UploadMethod;
   /** Bytes in each part but the last. For "single": the file's size. */
   readonly partSize: number;
+  /** How the bytes are protected on their way. */
   readonly checksum: ChecksumKind;
   /** Milliseconds since the first try whose answer was lost; null for a first try. */
   readonly triedForMs: number | null;
 }
 
+/** How an object is sent to S3. "single": one PUT of the whole file. "multipart": parts, in an S3 multipart upload. */
 export type UploadMethod = "single" | "multipart";
 
+/** An upload that has begun. */
 export interface BeginAnswer {
-  /** Opaque to the client. Says what this one upload may do, and expires. */
+  /** Names this one upload in all later calls, and what it may do. Opaque to the client; it expires. */
   readonly token: string;
   /** The key as the server decided it; it may differ from the one asked for. */
   readonly key: string;
 }
 
+/** A part whose PUT is to be signed. */
 export interface PartToSign {
+  /** From 1. */
   readonly partNumber: number;
-  /** Goes into the signed headers; null for the kinds that need no signature. */
+  /** The checksum for the signed headers; null for the kinds that need no signature. */
   readonly checksum: Checksum | null;
 }
 
-/** One request that stores a part's bytes. It goes out as given; `Content-MD5` may be added. */
+/** A presigned PUT that stores a part's bytes. It must be sent as given; only `Content-MD5` may be added. */
 export interface SignedPart {
+  /** From 1. */
   readonly partNumber: number;
+  /** The presigned URL. */
   readonly url: string;
+  /** The headers that were signed and must be sent. */
   readonly headers: Readonly<Record<string, string>>;
-  /** Milliseconds from the answer during which S3 takes the signature. A span, since the device's clock may be wrong. */
+  /** Milliseconds from the answer during which S3 accepts the signature. A span, since the device's clock may be wrong. */
   readonly expiresInMs: number;
 }
 
+/** A part as S3 lists it. */
 export interface UploadedPart {
+  /** From 1. */
   readonly partNumber: number;
-  /** As S3 gives it, without quotes. */
+  /** The part's ETag, without quotes. */
   readonly etag: string;
-  /** Bytes. */
+  /** The part's size in bytes. */
   readonly size: number;
   /** The `x-amz-checksum-*` of the upload's kind, where S3 reports it; else null. */
   readonly checksum: Checksum | null;
 }
 
+/** One page of the parts that S3 lists. */
 export interface UploadedPartsPage {
+  /** Parts in ascending order of their numbers. */
   readonly parts: readonly UploadedPart[];
-  /** What to pass as `after` for the next page; null on the last. */
+  /** The `after` of the next page; null on the last. */
   readonly next: number | null;
 }
 
+/** A part that S3 has confirmed, as completing the upload names it. */
 export interface PartReceipt {
+  /** From 1. */
   readonly partNumber: number;
+  /** The part's ETag as S3 gave it, without quotes. */
   readonly etag: string;
-  /** Of the upload's kind, over the bytes that the device holds; null where they were not hashed. */
+  /** The checksum of the device's bytes, of the upload's kind; null where they were not hashed. */
   readonly checksum: Checksum | null;
 }
 
 /** An object that S3 holds, as HeadObject reports it. */
 export interface StoredObject {
+  /** The object's key in the bucket. */
   readonly key: string;
-  /** Bytes. */
+  /** The object's size in bytes. */
   readonly size: number;
-  /** Without quotes. */
+  /** The object's ETag, without quotes. */
   readonly etag: string;
   /** URL of the object, without a signature. */
   readonly location: string;
@@ -109,18 +127,18 @@ export interface StoredObject {
 /**
  * Why a storage call failed, as far as the caller must know to go on:
  *
- * - `network`: no answer came; it may or may not have been carried out.
- * - `transient`: the server asks for patience (429, 5xx).
+ * - `network`: no answer came; the call may or may not have been carried out.
+ * - `transient`: the server is overloaded or failing for now (429, 5xx).
  * - `unauthorized`: the user must sign in.
  * - `gone`: S3 knows no such open upload, and its object is not there either.
  * - `partsMismatch`: S3 lacks parts, or holds others than were named.
- * - `permanent`: no retry mends it.
+ * - `permanent`: retrying is of no use.
  */
 export type FaultKind = "network" | "transient" | "unauthorized" | "gone" | "partsMismatch" | "permanent";
 
 export interface FaultDetails {
   readonly detail?: string;
-  /** What the server asked for by `Retry-After`, in milliseconds. */
+  /** The server's `Retry-After`, in milliseconds. */
   readonly retryAfterMs?: number;
   readonly cause?: unknown;
 }

@@ -3,18 +3,20 @@ import { explained } from "../core/error-messages.ts";
 import { createBrowserPlatform } from "./browser-platform.ts";
 import { type PageOptions, Uploads } from "./uploads.ts";
 
+/** How a page connects: with the URL of the worker's script, or with a registration that the app has made itself. */
 export type ConnectOptions = PageOptions &
   (
     | {
-        /** URL of the worker's script, which calls `serveUploads`. It is registered if it is not yet. */
+        /** URL of the worker's script, which calls `serveUploads`. The script is registered if it is not yet. */
         readonly worker: string;
-        /** Pages that the worker is for. @default the script's folder */
+        /** URL prefix of the pages that the worker serves. @default the script's folder */
         readonly scope?: string;
         /** How the script is loaded. @default "classic" */
         readonly type?: WorkerType;
       }
     | {
-        /** For apps that register their worker themselves. */ readonly registration: ServiceWorkerRegistration;
+        /** The worker's registration, for apps that register their worker themselves. */
+        readonly registration: ServiceWorkerRegistration;
       }
   );
 

@@ -1,21 +1,25 @@
 /**
- * What becomes of an upload, from most to least:
+ * How far an upload gets without a page, from most to least:
  *
- * - `continues`: it goes on to its end by itself, with no page, however long it takes.
- * - `resumes`: the browser starts it again by itself once it runs and the network is there, for up to 3 min at a time; what
- *   is left goes on at the next visit.
- * - `limited`: it goes on for some minutes (up to 5 in Chromium, about 1 in Firefox, seconds in Safari); what is left goes
- *   on at the next visit.
- * - `nextVisit`: it goes on at the next visit.
+ * - `continues`: the upload goes on to its end, however long it takes.
+ * - `resumes`: the browser starts the upload again once the browser runs and the network is there, for up to 3 min at a time;
+ *   the rest is sent at the next visit.
+ * - `limited`: the upload goes on for up to 5 min in Chromium, about 1 min in Firefox, and seconds in Safari; the rest is sent
+ *   at the next visit.
+ * - `nextVisit`: the upload goes on at the next visit.
  */
 export type Survival = "continues" | "resumes" | "limited" | "nextVisit";
 
-/** What an upload whose bytes are kept (`durability: "stored"`) can count on in this browser, with this app's set-up. */
+/** What an upload with `durability: "stored"` survives in this browser, with this app's set-up. */
 export interface Guarantees {
+  /** The user closes the app's last tab, or leaves the app, while the browser goes on running. */
   readonly tabClosed: Survival;
-  /** Closed by its user, all windows at once. What was left to the browser before, by closing the tab, goes on to its end. */
+  /**
+   * The user closes the whole browser at once. An upload that was handed over before, as its tab was closed, is sent to its
+   * end.
+   */
   readonly browserClosed: Survival;
-  /** Killed, or the device went dark. */
+  /** The browser crashes or is killed, or the device loses power. */
   readonly crash: Survival;
 }
 
@@ -30,7 +34,7 @@ export function guaranteesOf({ canHandOver, canSync }: Means): Guarantees {
   const later = canSync ? "resumes" : "nextVisit";
   return {
     tabClosed: canHandOver ? "continues" : "limited",
-    // In both there is no time to hand anything over: as Chromium quits, what `pagehide` asks for is lost.
+    // Neither leaves time for a hand-over: as Chromium quits, requests that `pagehide` makes are lost.
     browserClosed: later,
     crash: later,
   };

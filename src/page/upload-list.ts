@@ -9,9 +9,10 @@ import {
 } from "../protocol/protocol.ts";
 import type { PagePlatform } from "./platform.ts";
 
+/** Is given all uploads, in the order they were added: at once, and on every change. */
 export type ListListener = (uploads: readonly UploadSnapshot[]) => void;
 
-/** Broadcasts come at most 100 ms after what they tell of. */
+/** The worker sends a broadcast at most 100 ms after the change. */
 const BROADCAST_OVERDUE_MS = 1_000;
 /** While uploads move there are broadcasts all the time. After so long a silence the list is compared with the worker's. */
 const SILENCE_MS = 30_000;
@@ -22,7 +23,7 @@ export interface ListSource {
   readonly onNewWorker: () => void;
 }
 
-/** This page's copy of the worker's list: a first one by a call, then changes by BroadcastChannel. */
+/** This page's copy of the worker's list: fetched once by a call, then kept up to date by broadcasts. */
 export class UploadListMirror {
   readonly #clock: PagePlatform["clock"];
   readonly #channel: { close(): void };

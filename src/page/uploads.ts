@@ -21,13 +21,14 @@ import { type ListListener, UploadListMirror } from "./upload-list.ts";
 import { WakeUp } from "./wake-up.ts";
 import { DriverWatch } from "./watch-driver.ts";
 
-/** Headers for the app's server, or how to get them. */
+/** Headers for the app's server, or a function that returns them. */
 export type Auth = AuthHeaders | (() => AuthHeaders | Promise<AuthHeaders>);
+/** Values by the names of their headers. */
 type AuthHeaders = Readonly<Record<string, string>>;
 
-/** What a page says about itself as it connects. */
+/** How a page uses the uploads, whichever way it connects. */
 export interface PageOptions {
-  /** Who is signed in, as by `setOwner`; "" for nobody. @default whoever was signed in last */
+  /** Who is signed in, as for `setOwner`; "" for nobody. @default whoever was signed in last */
   readonly owner?: string;
   /**
    * Headers that go along with each request to the app's server, such as `authorization` or a CSRF token; or a function that
@@ -51,9 +52,9 @@ export class Uploads {
   readonly #wakeUp: WakeUp;
   readonly #alarm: Alarm;
   readonly #undos: (() => void)[] = [];
-  /** What `close` does to those who wait for the end of an upload. */
+  /** Rejects for whoever waits for the end of an upload when this page disconnects. */
   readonly #unsettled = new Set<() => void>();
-  /** How to get headers, and those that were got last. */
+  /** The app's headers or its function for them, and the headers that were given to the worker last. */
   #authSource: Auth | undefined;
   #auth: AuthHeaders | undefined;
   #owner: BelievedOwner = null;
@@ -68,7 +69,7 @@ export class Uploads {
     this.#mirror = new UploadListMirror(name, platform, {
       fetchList: () => connection.call((api) => api.list()),
       onNewWorker: () => {
-        // The worker before kept the headers in memory only.
+        // The headers were in the memory of the worker before, and died with it.
         void this.#giveAuth().catch(() => {});
         this.#handOver.refresh();
         this.#wakeUp.renew();
@@ -93,12 +94,13 @@ export class Uploads {
     });
   }
 
-  /** @internal The first exchange with the worker. */
+  /** The first exchange with the worker. @internal */
   async open({ owner, auth, persist = true }: PageOptions): Promise<void> {
     this.#persist = persist;
     this.#authSource = auth;
     if (owner !== undefined) await this.#tellOwner(owner);
-    // Before anything is driven: a request without them would be refused. Should there be none yet, the worker waits.
+    // Headers come before the visit that starts uploads, or their requests would be refused. If the app has none yet, the
+    // worker waits for them.
     await this.#giveAuth().catch((error: unknown) =>
       console.warn("backhaul: no headers for the server.", error),
     );
@@ -139,9 +141,10 @@ export class Uploads {
   }
 
   /**
-   * Adds one file. Settles once it will survive the tab, or can't (its snapshot's `durability` says which); the upload
-   * starts before that. Of a `FileSystemFileHandle` no copy is made: the file is read where it is, as long as it stays there
-   * and is not changed (`FILE_CHANGED`), and after a restart of the browser once the user allows it (`requestPermission`).
+   * Adds one file. The promise settles once the bytes are stored, or can't be (the snapshot's `durability` says which); the
+   * upload starts before that. Of a `FileSystemFileHandle` no copy is made: the file is read where it is, as long as it stays
+   * there and is not changed (`FILE_CHANGED`), and after a restart of the browser once the user allows it
+   * (`requestPermission`).
    *
    * @returns the upload's id
    * @throws {UploadError} `KEY_INVALID`, `FILE_INVALID`, `FILE_TOO_LARGE`, `PART_SIZE_INVALID`, `OPTION_INVALID`,
@@ -152,8 +155,17 @@ export class Uploads {
     return id as string;
   }
 
-  /** Adds files together: all of them, or none if one is refused. Small ones go first. Errors as `add`. */
-  async addAll(files: readonly (AddOptions & { readonly file: Source })[]): Promise<string[]> {
+  /**
+   * Adds files together: all of them, or none if one is refused. Small files are sent first. Errors as of `add`.
+   *
+   * @returns the uploads' ids, in the order of the files
+   */
+  async addAll(
+    files: readonly (AddOptions & {
+      /** The file, or a handle of it. */
+      readonly file: Source;
+    })[],
+  ): Promise<string[]> {
     const requests = files.map(({ file, ...options }): AddRequest => {
       if (!isSource(file)) throw explained({ code: "FILE_INVALID", detail: "" });
       return { id: this.#platform.uuid(), source: file, options };
@@ -168,11 +180,16 @@ export class Uploads {
     return this.#mirror.list();
   }
 
+  /** The upload of this id; undefined if there is none, or it belongs to a user who is not signed in. */
   get(id: string): UploadSnapshot | undefined {
     return this.#mirror.get(id);
   }
 
-  /** Calls back at once with all uploads, then on every change, at most about 10 times a second. Returns how to stop. */
+  /**
+   * Calls back at once with all uploads, then on every change, at most about 10 times a second.
+   *
+   * @returns a function that ends the subscription
+   */
   subscribe(listener: ListListener): () => void {
     return this.#mirror.subscribe(listener);
   }
@@ -180,8 +197,9 @@ export class Uploads {
   /**
    * Waits for the end of an upload.
    *
-   * @throws {UploadError} why it failed; `CANCELED`; `UPLOAD_NOT_FOUND` if there is none, it was removed, or its owner has
-   *   signed out; `CONNECTION_CLOSED` if this page disconnects before its end (`close`)
+   * @returns the object as S3 holds it
+   * @throws {UploadError} the fault for which the upload failed; `CANCELED`; `UPLOAD_NOT_FOUND` if there is no such upload, it
+   *   was removed, or its owner has signed out; `CONNECTION_CLOSED` if this page disconnects before its end (`close`)
    */
   finished(id: string): Promise<StoredObject> {
     return new Promise((resolve, reject) => {
@@ -218,12 +236,12 @@ export class Uploads {
     await this.#command((api) => api.resume(id ?? null));
   }
 
-  /** Tries a failed upload again: it goes on where it stopped. @throws {UploadError} `UPLOAD_NOT_FOUND`, `STATE_INVALID` */
+  /** Retries a failed upload from where it stopped. @throws {UploadError} `UPLOAD_NOT_FOUND`, `STATE_INVALID` */
   async retry(id: string): Promise<void> {
     await this.#command((api) => api.retry(id));
   }
 
-  /** Tries all failed uploads again. */
+  /** Retries all failed uploads from where they stopped. */
   async retryAll(): Promise<void> {
     await this.#command((api) => api.retry(null));
   }
@@ -234,8 +252,8 @@ export class Uploads {
   }
 
   /**
-   * Takes an ended upload off the list; without an id, all that are done or canceled (what failed stays: somebody should see
-   * it). Objects stay.
+   * Removes an ended upload from the list; without an id, all that are done or canceled. Failed uploads stay, so that somebody
+   * sees them. Objects stay in the bucket.
    *
    * @throws {UploadError} `STATE_INVALID` if it has not ended
    */
@@ -253,8 +271,8 @@ export class Uploads {
   }
 
   /**
-   * Asks the user to let an upload's file be read again, which was added by its handle (`waiting`, reason `file`, error
-   * `FILE_PERMISSION`). To be called on a click or a key.
+   * Asks the user to let the browser read the file again, for an upload that was added by a handle (`waiting`, reason `file`,
+   * error `FILE_PERMISSION`). Must be called on a click or a key press, or browsers refuse without asking.
    *
    * @throws {UploadError} `FILE_PERMISSION` if the user refuses, `FILE_LOST`, `STATE_INVALID`, `UPLOAD_NOT_FOUND`
    */
@@ -270,7 +288,10 @@ export class Uploads {
     await this.#command((api) => api.reopen(id));
   }
 
-  /** Else the browser may drop what is stored when the disk is full. Once, and not waited for: Firefox asks the user. */
+  /**
+   * Browsers may drop what a site has stored when the disk is full, unless they were asked not to. Asked once, and not waited
+   * for, since Firefox asks the user.
+   */
   #askToPersist(): void {
     if (!this.#persist) return;
     this.#persist = false;
@@ -278,12 +299,12 @@ export class Uploads {
   }
 
   /**
-   * Says who is signed in; "" for nobody. Until they are back, uploads of all others rest as they are: they are not listed,
-   * can't be addressed (`UPLOAD_NOT_FOUND`), and not a byte of theirs is sent. What was added without anybody signed in is
-   * nobody's. Kept across sessions, since a worker may wake with no page to ask. Headers of `setAuth` are forgotten with
-   * their user: give new ones afterwards.
+   * Says who is signed in; "" for nobody. Other users' uploads are suspended and hidden until their user is back: they are not
+   * listed, can't be addressed (`UPLOAD_NOT_FOUND`), and not a byte of theirs is sent. Files that are added while nobody is
+   * signed in belong to nobody. The owner is stored, since a worker may wake with no page to ask. The headers of `setAuth` are
+   * dropped with a change of user: give new ones afterwards.
    *
-   * @param owner any name for the user that stays the same, of at most 1,024 characters
+   * @param owner a name for the user that never changes, such as a user id, of at most 1,024 characters
    */
   async setOwner(owner: string): Promise<void> {
     await this.#mirror.reaches(await this.#tellOwner(owner));
@@ -299,10 +320,10 @@ export class Uploads {
   }
 
   /**
-   * Gives headers for the app's server anew, as the option `auth` of `connectUploads` does, and lets what waits for them go on.
-   * After a change of user (`setOwner`) it is needed.
+   * Replaces the headers for the app's server, as given by the option `auth` of `connectUploads`, and lets uploads that wait for
+   * them (reason `auth`) go on. Call it after each change of user (`setOwner`).
    *
-   * @throws {UploadError} `OWNER_CHANGED` if another tab has said since that somebody else is signed in
+   * @throws {UploadError} `OWNER_CHANGED` if another tab has since said that somebody else is signed in
    */
   async setAuth(auth: Auth): Promise<void> {
     this.#authSource = auth;
@@ -317,12 +338,12 @@ export class Uploads {
     await this.#command((api) => api.setAuth(headers, this.#owner));
   }
 
-  /** Whoever has given a command finds it done in the list. */
+  /** Runs a command and resolves once this page's list shows its outcome. */
   async #command(use: (api: Remote<WorkerApi>) => Promise<Reply<ListMark>>): Promise<void> {
     await this.#mirror.reaches(await this.#connection.call(use));
   }
 
-  /** What uploads survive here: in this browser, and with this app's set-up. */
+  /** How far uploads get in this browser, with this app's set-up, once the tab or the browser is closed. */
   guarantees(): Guarantees {
     const { backgroundFetch, worker } = this.#platform;
     return guaranteesOf({

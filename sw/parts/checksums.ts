@@ -3,10 +3,11 @@ import type { Checksum, ChecksumKind } from "../../src/core/checksum.ts";
 import { UploadError } from "../../src/core/errors.ts";
 
 /**
- * One of `md5`, `crc32c`, `crc64nvme`, `sha256`, `noChecksum`. Only those that an app imports get into its worker's bundle.
- * They are compiled from WebAssembly, so a Content Security Policy must allow 'wasm-unsafe-eval'.
+ * One of `md5`, `crc32c`, `crc64nvme`, `sha256`, `noChecksum`. Only the algorithms that an app imports get into its worker's
+ * bundle. All but `noChecksum` are compiled from WebAssembly, so a Content Security Policy must allow 'wasm-unsafe-eval'.
  */
 export interface ChecksumAlgorithm {
+  /** How the server and S3 name it. */
   readonly kind: ChecksumKind;
   /**
    * The digest of these bytes; null for the kind `none`. Rejects with `CHECKSUM_UNAVAILABLE`, or with a `DOMException` if the
@@ -16,13 +17,24 @@ export interface ChecksumAlgorithm {
   readonly digest: ((bytes: Blob) => Promise<Checksum>) | null;
 }
 
+/**
+ * MD5, sent as `Content-MD5`. Every S3 engine checks it, and it is a part's ETag as well, unless the bucket is encrypted with
+ * SSE-KMS.
+ */
 export const md5: ChecksumAlgorithm = { kind: "md5", digest: (bytes) => digest(bytes, createMD5) };
+/** CRC-32C, sent as `x-amz-checksum-crc32c`, which Amazon S3 checks, keeps and reports. Not every other engine knows it. */
 export const crc32c: ChecksumAlgorithm = { kind: "crc32c", digest: (bytes) => digest(bytes, createCrc32c) };
+/**
+ * CRC-64/NVME, sent as `x-amz-checksum-crc64nvme`, which Amazon S3 checks, keeps and reports, for the whole object too. Not
+ * every other engine knows it.
+ */
 export const crc64nvme: ChecksumAlgorithm = {
   kind: "crc64nvme",
   digest: (bytes) => digest(bytes, createCrc64Nvme),
 };
+/** SHA-256, sent as `x-amz-checksum-sha256`, which Amazon S3 checks, keeps and reports. Slower than the others. */
 export const sha256: ChecksumAlgorithm = { kind: "sha256", digest: (bytes) => digest(bytes, createSHA256) };
+/** No checksum: only TLS protects the bytes on their way. Needs no WebAssembly. */
 export const noChecksum: ChecksumAlgorithm = { kind: "none", digest: null };
 
 /** Polynomial of CRC-32C (Castagnoli), reflected. */

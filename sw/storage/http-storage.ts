@@ -13,13 +13,13 @@ import { classifyStatus } from "../../src/core/outcome.ts";
 import { StorageFault, type UploadStorage } from "../../src/core/storage.ts";
 import { type JsonAnswer, type Platform, postJson } from "../platform/index.ts";
 
-/** The storage behind the app's own server, which runs `createUploadHandler` of `backhaul/server`. */
+/** Where the app's own server is, and how it is called. It runs `createUploadHandler` of `backhaul/server`. */
 export interface HttpStorageOptions {
-  /** URL of the handler, absolute or relative to the worker's script. */
+  /** URL of the upload handler, absolute or relative to the worker's script. */
   readonly endpoint: string;
   /**
-   * Whether that handler may relay bytes, so that the browser itself can carry uploads on once no page is left. It can
-   * only do so where the endpoint is of the worker's own origin.
+   * Whether the handler may relay bytes, so that uploads can be handed over to the browser (Background Fetch) once no page is
+   * left. Takes effect only where the endpoint is of the worker's own origin.
    * @default true
    */
   readonly relay?: boolean;
@@ -37,19 +37,24 @@ export interface HttpStorageOptions {
   readonly credentials?: RequestCredentials;
 }
 
-/** A storage that sends headers of the app's with each request, as pages gave them. They are kept in memory only. */
+/** A storage that uses the app's headers, as pages gave them, with each request. They are kept in memory only. */
 export interface AuthorizedStorage extends UploadStorage {
+  /** Replaces the headers; undefined drops them, as after a change of user. */
   setAuth(headers: Headers | undefined): void;
+  /** Sets where headers can be asked for. */
   useAuthSource(source: AuthSource): void;
-  /** Base URL of the relay; null if there is none. */
+  /** Base URL of the relay, which passes bytes on to S3; null if there is none. */
   readonly relay: string | null;
 }
 
+/** Values by the names of their headers. */
 type Headers = Readonly<Record<string, string>>;
 
-/** Where headers come from that no page has given yet, or that the server does not accept any more. */
+/** Asks pages for headers, where none were given yet or the server does not accept them any more. */
 interface AuthSource {
+  /** Whether a page has given headers to this or an earlier worker, so that requests without any would be refused. */
   isExpected(): boolean;
+  /** Asks pages and resolves once one has answered, or none has in time. */
   ask(): Promise<void>;
 }
 

@@ -11,14 +11,17 @@ import { fetchWhole, type Platform } from "../platform/index.ts";
 import type { AuthorizedStorage } from "./http-storage.ts";
 import { CredentialSource, type Credentials, type FetchCredentials } from "./temporary-credentials.ts";
 
-/** S3 itself, for apps that give each user credentials of their own, which allow what this user may do and no more. */
+/** Which bucket to upload to, and with which credentials. They must allow each user what this user may do and no more. */
 export interface S3StorageOptions {
+  /** Fetches the signed-in user's temporary credentials from the app's server. */
   readonly credentials: FetchCredentials;
+  /** Name of the bucket. */
   readonly bucket: string;
+  /** Region of the bucket, such as "eu-central-1"; for other engines than Amazon's, the one that they are set up with. */
   readonly region: string;
-  /** URL of another S3 engine than Amazon's. */
+  /** URL of an S3 engine other than Amazon's. @default Amazon S3's endpoint in the region */
   readonly endpoint?: string;
-  /** Bucket in the path rather than in the host's name. @default false */
+  /** Whether the bucket stands in the URL's path rather than in its host name. @default false */
   readonly forcePathStyle?: boolean;
 }
 

@@ -7,21 +7,30 @@ const text = v.pipe(v.string(), v.regex(/^[\x21-\x7e]+$/));
 const schema = v.object({
   accessKeyId: text,
   secretAccessKey: text,
-  // Without one they would be a user's own keys, which have no place in a browser.
+  // Credentials without a session token are a user's permanent keys, which have no place in a browser.
   sessionToken: text,
   expiration: v.union([v.date(), v.pipe(v.string(), v.isoTimestamp(), v.toDate())]),
 });
 export type Credentials = v.InferOutput<typeof schema>;
 
-/** What STS gives for `AssumeRole` and the like. `expiration` may be text, as JSON has it: ISO 8601 with a time zone. */
-export type TemporaryCredentials = Readonly<v.InferInput<typeof schema>>;
+/** Temporary credentials, as STS returns them for `AssumeRole` and the like. */
+export interface TemporaryCredentials {
+  /** The id of the access key. */
+  readonly accessKeyId: string;
+  /** The secret of the access key. */
+  readonly secretAccessKey: string;
+  /** The session's token, without which they would not be temporary. */
+  readonly sessionToken: string;
+  /** When they expire: a `Date`, or text as in JSON, in ISO 8601 with a time zone. */
+  readonly expiration: Date | string;
+}
 
 /**
- * Gets credentials from the app's server, by a `fetch` of its own. Called with the headers that `uploads.setAuth` gave, and
- * again before the credentials expire or when S3 has refused them; never while another call is under way.
+ * Fetches credentials from the app's server. Called with the headers that `uploads.setAuth` gave, and again before the
+ * credentials expire or when S3 has refused them; never while another call is under way.
  *
- * If it throws a `Response`, or an error with a `status`: 401 and 403 make uploads wait for `setAuth`; 429 and 5xx are tried
- * again later, as is whatever else it throws.
+ * It may throw a `Response`, or an error with a `status`: with 401 or 403, uploads wait for `setAuth`. After anything else that
+ * it throws, it is called again later.
  */
 export type FetchCredentials = (headers: Readonly<Record<string, string>>) => Promise<TemporaryCredentials>;
 

@@ -18,16 +18,19 @@ afterAll(async () => {
 
 describe("options", () => {
   test.each([
-    [{ client: undefined }, "client is no S3Client"],
-    [{ client: { region: "us-east-1" } }, "client is no S3Client"],
-    [{ signingClient: {} }, "signingClient is no S3Client"],
+    [{ client: undefined }, "client is not an S3Client"],
+    [{ client: { region: "us-east-1" } }, "client is not an S3Client"],
+    [{ signingClient: {} }, "signingClient is not an S3Client"],
     [{ bucket: undefined }, "bucket is undefined: expected a string"],
     [{ bucket: "" }, "bucket is empty"],
     [{ secret: undefined }, "secret is undefined: expected a string"],
-    [{ authorize: undefined }, "authorize is no function"],
+    [{ authorize: undefined }, "authorize is not a function"],
     [{ publicEndpoint: "s3.example" }, "publicEndpoint is not an http or https URL"],
     [{ basePath: "uploads" }, 'basePath is "uploads": expected a path such as "/uploads"'],
-    [{ origins: ["app.example"] }, 'origins has "app.example": expected such as "https://app.example"'],
+    [
+      { origins: ["app.example"] },
+      'origins has "app.example": expected an origin such as "https://app.example"',
+    ],
     [{ origins: ["https://app.example/"] }, 'origins has "https://app.example/"'],
   ])("%o are refused by the name of the wrong one", (wrong, message) => {
     const options = {
