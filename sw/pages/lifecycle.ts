@@ -60,7 +60,11 @@ export class Lifecycle {
     busy: Promise<unknown>,
     isUsed: () => Promise<boolean>,
   ): void {
-    const { clock } = this.#platform;
+    const { clock, worker } = this.#platform;
+    if (worker.hasWaitingVersion) {
+      event.waitUntil(Promise.reject(newerVersionGoesOn()));
+      return;
+    }
     this.#endsAt = Math.max(this.#endsAt, clock.elapsed() + LONGEST_SYNC_MS);
     event.waitUntil(
       new Promise<void>((resolve, reject) => {
@@ -76,7 +80,7 @@ export class Lifecycle {
         };
         const release = () => {
           end();
-          reject(new Error("backhaul: a newer version goes on"));
+          reject(newerVersionGoesOn());
         };
         this.#releaseSyncs.add(release);
         busy.then(decide, decide);
@@ -93,4 +97,9 @@ export class Lifecycle {
     this.#release();
     for (const release of this.#releaseSyncs) release();
   }
+}
+
+/** The browser fires the `sync` again, to the newer version by then. */
+function newerVersionGoesOn(): Error {
+  return new Error("backhaul: a newer version goes on");
 }

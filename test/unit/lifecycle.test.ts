@@ -214,6 +214,14 @@ describe("a newer version that waits", () => {
     ]);
   });
 
+  test("is not held up by a later sync, which the browser fires to it again", async () => {
+    registration.newVersion(true);
+    const event = new HeldEvent();
+    lifecycle.holdSync(event, new Promise(() => {}), async () => true);
+    await time.settle();
+    expect(event.hold?.state).toBe("rejected");
+  });
+
   test("is not held up by later events", () => {
     registration.newVersion(true);
     expect(hold().hold).toBeUndefined();
