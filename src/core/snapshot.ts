@@ -36,11 +36,17 @@ export interface UploadSnapshot {
   readonly durability: Durability;
   /** Bytes that S3 has confirmed. */
   readonly uploadedBytes: number;
-  /** `uploadedBytes`, plus the bytes of the parts under way that have probably left the device. */
+  /**
+   * `uploadedBytes` and the share of the running parts that has probably left the device. For progress bars: it never goes
+   * back, also when parts have to be sent again, unless S3 has dropped the upload, which then begins anew.
+   */
   readonly estimatedBytes: number;
-  /** Bytes sent per second, smoothed; null until known. */
+  /**
+   * What this device sends, smoothed; parts that are found at S3 don't count. It falls to 0 when nothing arrives for longer than
+   * usual. Null until known, and for what the browser carries.
+   */
   readonly bytesPerSecond: number | null;
-  /** Seconds left; null while unknown. */
+  /** Seconds left; null while unknown: at the beginning, when nothing arrives for longer than usual, and for what the browser carries. */
   readonly etaSeconds: number | null;
   /** Parts that S3 has confirmed. */
   readonly partsDone: number;

@@ -41,14 +41,14 @@ export class Commands implements UploadCommands {
     const { roster, publisher } = this.#options;
     const snapshots: WireSnapshot[] = [];
     for (const { id } of roster.own()) {
-      const snapshot = roster.visible(id)?.snapshot();
+      const snapshot = roster.visible(id)?.report();
       if (snapshot) snapshots.push(snapshot);
     }
     return publisher.list(snapshots);
   }
 
-  get mark(): ListMark {
-    return this.#options.publisher.mark;
+  promiseMark(): ListMark {
+    return this.#options.publisher.promiseMark();
   }
 
   get owner(): string {

@@ -72,7 +72,7 @@ export async function startEngine(context: EngineContext): Promise<Engine> {
     context.onEnded(error);
   };
 
-  const publisher = new Publisher(name, platform, (id) => roster.visible(id)?.snapshot());
+  const publisher = new Publisher(name, platform, (id) => roster.visible(id)?.report());
   const roster = new Roster({ database, publisher, clock, trace });
   roster.on("owner", onOwner);
   const copies = new FileCopies<LiveUpload>({

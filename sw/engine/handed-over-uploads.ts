@@ -72,7 +72,7 @@ export class HandedOverUploads {
       .map((receipt) => ({ ...receipt, checksum: null }));
     if (news.length === 0) return;
     await database.partsDone(id, token, news);
-    for (const receipt of news) upload.partDone(receipt);
+    for (const receipt of news) upload.partFound(receipt);
     supervisor.progressed(
       id,
       news.map(({ partNumber }) => partNumber),

@@ -1,13 +1,16 @@
 import { Emitter } from "../../src/core/emitter.ts";
+import { partBytes } from "../../src/core/part-plan.ts";
 import type { Lane, WireSnapshot } from "../../src/core/snapshot.ts";
 import type { PartReceipt, StorageFault } from "../../src/core/storage.ts";
 import type { FileHolder } from "../files/index.ts";
 import {
+  addSentBytes,
+  advance,
   PartLedger,
   type PartRecord,
   type Progress,
-  sampleProgress,
   snapshotOf,
+  speedAt,
   startProgress,
   type UploadRecord,
 } from "../model/index.ts";
@@ -47,7 +50,7 @@ export class LiveUpload implements SendingUpload, FileHolder {
     this.#record = record;
     this.record = record;
     this.ledger = new PartLedger(record.plan, parts);
-    this.#progress = startProgress(this.ledger.doneBytes, clock.now());
+    this.#progress = startProgress(this.ledger.doneBytes, clock.elapsed());
   }
 
   get record(): UploadRecord {
@@ -81,7 +84,7 @@ export class LiveUpload implements SendingUpload, FileHolder {
   }
 
   get bytesPerSecond(): number | null {
-    return this.#progress.bytesPerSecond;
+    return speedAt(this.#progress, this.#clock.elapsed());
   }
 
   get id(): string {
@@ -107,12 +110,24 @@ export class LiveUpload implements SendingUpload, FileHolder {
   restart(parts?: readonly PartRecord[]): void {
     if (this.#halt.signal.aborted) this.#halt = new AbortController();
     if (parts) this.ledger = new PartLedger(this.#record.plan, parts);
-    this.#progress = startProgress(this.ledger.doneBytes, this.#clock.now());
+    const shownBytes = this.#beginsAnew ? this.ledger.doneBytes : this.#progress.shownBytes;
+    this.#progress = startProgress(shownBytes, this.#clock.elapsed());
   }
 
-  partDone(receipt: PartReceipt): void {
+  /** S3 has dropped the open upload, or never had one: there is no part that could still count. */
+  get #beginsAnew(): boolean {
+    return "remote" in this.#record && this.#record.remote.at !== "open";
+  }
+
+  partSent(receipt: PartReceipt): void {
+    const before = this.ledger.doneBytes;
     this.ledger.done(receipt);
-    this.#progress = sampleProgress(this.#progress, this.ledger.doneBytes, this.#clock.now());
+    const bytes = this.ledger.doneBytes - before;
+    this.#progress = addSentBytes(this.#progress, bytes, this.#clock.elapsed());
+  }
+
+  partFound(receipt: PartReceipt): void {
+    this.ledger.done(receipt);
   }
 
   partFailed(): void {
@@ -128,7 +143,12 @@ export class LiveUpload implements SendingUpload, FileHolder {
     this.#events.emit("confirmedElsewhere", undefined);
   }
 
-  snapshot(): WireSnapshot {
-    return snapshotOf(this, this.#progress, this.#clock.now());
+  /** What pages are to be told of it now. What was shown as on its way counts from then on: no bar goes back. */
+  report(): WireSnapshot {
+    const now = this.#clock.elapsed();
+    let flyingBytes = 0;
+    for (const partNumber of this.ledger.flyingParts) flyingBytes += partBytes(this.#record.plan, partNumber);
+    this.#progress = advance(this.#progress, this.ledger.doneBytes, flyingBytes, now);
+    return snapshotOf(this, this.#progress, now);
   }
 }

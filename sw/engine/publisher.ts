@@ -12,6 +12,8 @@ import type { Channel, Platform } from "../platform/index.ts";
 
 /** At most 10 messages a second, however many uploads move. */
 const SHORTEST_PAUSE_MS = 100;
+/** A speed that falls since nothing moves is told this often, until it is 0. */
+const QUIET_EVERY_MS = 1_000;
 
 /** Tells all pages what has changed. */
 export class Publisher {
@@ -19,23 +21,30 @@ export class Publisher {
   readonly #channel: Channel;
   readonly #partsChannel: Channel;
   readonly #epoch: string;
-  readonly #snapshotOf: (id: string) => WireSnapshot | undefined;
+  readonly #report: (id: string) => WireSnapshot | undefined;
   readonly #changed = new Set<string>();
+  /** What was told last of uploads that are being sent: those are touched whether or not there is news. */
+  readonly #told = new Map<string, string>();
+  /** Uploads whose speed falls by itself. */
+  readonly #moving = new Set<string>();
   #sequence = 0;
   #isScheduled = false;
+  /** Somebody waits for the broadcast that is scheduled, be there something to tell or not. */
+  #isPromised = false;
+  #isQuietScheduled = false;
   #isClosed = false;
 
-  /** @param snapshotOf undefined for an upload that is no longer there */
+  /** @param report what is to be told of an upload; undefined for one that is no longer there */
   constructor(
     name: ScopedName,
     platform: Pick<Platform, "clock" | "openChannel" | "uuid">,
-    snapshotOf: (id: string) => WireSnapshot | undefined,
+    report: (id: string) => WireSnapshot | undefined,
   ) {
     this.#clock = platform.clock;
     this.#channel = platform.openChannel(name);
     this.#partsChannel = platform.openChannel(partsChannel(name));
     this.#epoch = platform.uuid();
-    this.#snapshotOf = snapshotOf;
+    this.#report = report;
   }
 
   /** Tells at once which parts S3 has, for the page that hands over. */
@@ -69,23 +78,30 @@ export class Publisher {
     return { epoch: this.#epoch, sequence: this.#sequence, uploads };
   }
 
-  /** The broadcast by which everything touched so far has been told. */
-  get mark(): ListMark {
+  /** The broadcast by which everything touched so far has been told. It will come. */
+  promiseMark(): ListMark {
+    this.#isPromised ||= this.#isScheduled;
     return { epoch: this.#epoch, sequence: this.#isScheduled ? this.#sequence + 1 : this.#sequence };
   }
 
   #publish(): void {
     this.#isScheduled = false;
     if (this.#isClosed) return;
-    this.#sequence += 1;
     const changed: WireSnapshot[] = [];
     const removed: string[] = [];
     for (const id of this.#changed) {
-      const snapshot = this.#snapshotOf(id);
-      if (snapshot) changed.push(snapshot);
-      else removed.push(id);
+      const snapshot = this.#report(id);
+      if (!snapshot) removed.push(id);
+      else if (this.#isNews(snapshot)) changed.push(snapshot);
+      if (snapshot?.bytesPerSecond) this.#moving.add(id);
+      else this.#moving.delete(id);
     }
     this.#changed.clear();
+    for (const id of removed) this.#told.delete(id);
+    this.#scheduleQuiet();
+    if (changed.length === 0 && removed.length === 0 && !this.#isPromised) return;
+    this.#isPromised = false;
+    this.#sequence += 1;
     this.#channel.post({
       backhaul: PROTOCOL_VERSION,
       type: "changed",
@@ -94,5 +110,27 @@ export class Publisher {
       changed,
       removed,
     } satisfies Broadcast);
+  }
+
+  /** Whether pages don't know it yet. */
+  #isNews(snapshot: WireSnapshot): boolean {
+    const { id, state } = snapshot;
+    const before = this.#told.get(id);
+    if (state !== "uploading") {
+      this.#told.delete(id);
+      return true;
+    }
+    const text = JSON.stringify(snapshot);
+    this.#told.set(id, text);
+    return text !== before;
+  }
+
+  #scheduleQuiet(): void {
+    if (this.#isQuietScheduled || this.#moving.size === 0) return;
+    this.#isQuietScheduled = true;
+    this.#clock.after(QUIET_EVERY_MS, () => {
+      this.#isQuietScheduled = false;
+      if (!this.#isClosed) for (const id of this.#moving) this.touch(id);
+    });
   }
 }

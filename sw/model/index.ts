@@ -12,7 +12,7 @@ export {
 } from "./conditions.ts";
 export { PartLedger } from "./part-ledger.ts";
 export { partSizeFor } from "./part-size.ts";
-export { type Progress, sampleProgress, startProgress } from "./progress.ts";
+export { addSentBytes, advance, type Progress, speedAt, startProgress } from "./progress.ts";
 export {
   type Completing,
   isActive,

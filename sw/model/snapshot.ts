@@ -1,7 +1,6 @@
-import { partBytes } from "../../src/core/part-plan.ts";
 import type { Lane, WireSnapshot } from "../../src/core/snapshot.ts";
 import type { PartLedger } from "./part-ledger.ts";
-import { estimateBytes, etaSeconds, type Progress } from "./progress.ts";
+import { etaSeconds, type Progress, speedAt } from "./progress.ts";
 import type { UploadRecord } from "./record.ts";
 
 /** What a snapshot is taken of. */
@@ -15,6 +14,7 @@ export interface SnapshotSource {
 /** Those that the user might be told of; a link that is down has them all in trouble. */
 const MOST_TROUBLED = 8;
 
+/** @param now by the clock of `progress` */
 export function snapshotOf(
   { record, ledger, lane, faults }: SnapshotSource,
   progress: Progress,
@@ -24,10 +24,9 @@ export function snapshotOf(
   const { size, partSize, partCount } = record.plan;
   const isDone = state === "done";
   const isSending = state === "uploading";
-  let flyingBytes = 0;
-  for (const partNumber of ledger.flyingParts) flyingBytes += partBytes(record.plan, partNumber);
+  // Of what the browser carries, the worker learns in leaps of hundreds of megabytes.
+  const isMeasured = isSending && lane === "worker";
   const uploadedBytes = isDone ? size : ledger.doneBytes;
-  const estimatedBytes = isSending ? estimateBytes(progress, uploadedBytes, flyingBytes, now) : uploadedBytes;
   return {
     id,
     order,
@@ -44,9 +43,9 @@ export function snapshotOf(
     reason: record.state === "paused" || record.state === "waiting" ? record.reason : null,
     lane: isSending ? lane : null,
     uploadedBytes,
-    estimatedBytes,
-    bytesPerSecond: isSending ? progress.bytesPerSecond : null,
-    etaSeconds: isSending ? etaSeconds(progress, estimatedBytes, size) : null,
+    estimatedBytes: Math.max(uploadedBytes, Math.floor(progress.shownBytes)),
+    bytesPerSecond: isMeasured ? speedAt(progress, now) : null,
+    etaSeconds: isMeasured ? etaSeconds(progress, size, now) : null,
     partsDone: isDone ? partCount : ledger.doneParts,
     partsTotal: partCount,
     partSize,

@@ -41,8 +41,8 @@ export interface UploadCommands {
   readonly owner: string;
   /** Bytes per second of one part, as measured last; null if never. */
   readonly partSpeed: number | null;
-  /** The mark at which pages see everything that was done so far. */
-  readonly mark: ListMark;
+  /** The mark at which pages will see everything that was done so far. */
+  promiseMark(): ListMark;
   list(): Omit<UploadList, "hasRelay">;
   checkOwner(believed: BelievedOwner): void;
   add(uploads: readonly NewUpload[]): Promise<void>;
@@ -82,7 +82,7 @@ export function createWorkerApi(context: ApiContext): WorkerApi {
     reply(async () => {
       const ready = await commands();
       await work(ready);
-      return ready.mark;
+      return ready.promiseMark();
     });
 
   const api: WorkerApi = {

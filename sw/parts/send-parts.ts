@@ -211,7 +211,7 @@ class PartSender {
         if (this.#context.s3.succeeded()) this.#context.onOpened();
         pace.arrived({ bytes, startedAt, endedAt, wasFull: slot.isFull });
         this.#context.trace({ type: "partSent", id, partNumber, bytes, ms: endedAt - startedAt });
-        await this.#recordStored([delivery.receipt]);
+        await this.#recordStored([delivery.receipt], (receipt) => this.#upload.partSent(receipt));
       } else this.#afterTry(partNumber, delivery, startedAt);
     } catch (error) {
       this.#context.s3.leave(startedAt);
@@ -321,7 +321,7 @@ class PartSender {
       for await (const page of listParts(storage, token, partNumbers)) {
         const found = page.filter((part) => ledger.matches(part));
         const receipts = found.flatMap(({ partNumber, etag }) => this.#receiptOf(partNumber, etag) ?? []);
-        await this.#recordStored(receipts);
+        await this.#recordFound(receipts);
         for (const { partNumber } of receipts) missing.delete(partNumber);
       }
       trace({ type: "lookedUp", id, asked: partNumbers.length, found: partNumbers.length - missing.size });
@@ -361,7 +361,7 @@ class PartSender {
       signal,
       storage: this.#context.storage,
       digestOf: (partNumber) => this.#delivery.digestOf(partNumber),
-      onEqual: (receipt) => this.#recordStored([receipt]),
+      onEqual: (receipt) => this.#recordFound([receipt]),
       onDifferent: async (partNumber) => {
         this.#context.trace({ type: "partDamaged", id, partNumber });
         await this.#context.database.unclaimParts(id, token, [partNumber]);
@@ -371,11 +371,15 @@ class PartSender {
     return ledger.isComplete && !signal.aborted;
   }
 
-  async #recordStored(receipts: readonly PartReceipt[]): Promise<void> {
+  #recordFound(receipts: readonly PartReceipt[]): Promise<void> {
+    return this.#recordStored(receipts, (receipt) => this.#upload.partFound(receipt));
+  }
+
+  async #recordStored(receipts: readonly PartReceipt[], note: (receipt: PartReceipt) => void): Promise<void> {
     if (receipts.length === 0) return;
     // In memory first, so that a halt while the receipts are written leaves nothing in doubt that isn't.
     for (const receipt of receipts) {
-      this.#upload.partDone(receipt);
+      note(receipt);
       this.#delivery.arrived(receipt.partNumber);
       this.#refusals.delete(receipt.partNumber);
     }

@@ -11,8 +11,10 @@ export interface SendingUpload {
   etagsAreOpaque: boolean;
   /** What has gone wrong last with its parts, in this life of the worker. */
   lastFault: StorageFault | undefined;
-  /** S3 has this part. */
-  partDone(receipt: PartReceipt): void;
+  /** S3 has this part, which was sent just now. */
+  partSent(receipt: PartReceipt): void;
+  /** S3 has this part, whenever and by whomever it was sent. */
+  partFound(receipt: PartReceipt): void;
   /** A try to send a part has failed. */
   partFailed(): void;
   /** Calls back when parts were confirmed by another way than this sending, until undone. */

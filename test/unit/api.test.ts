@@ -17,6 +17,7 @@ class RecordedCommands implements UploadCommands {
   owner = "anna";
   readonly partSpeed = null;
   readonly mark = { epoch: "e", sequence: 3 };
+  promiseMark = () => this.mark;
   readonly calls: unknown[][] = [];
   readonly added: NewUpload[] = [];
   /** What the next command rejects with. */

@@ -1,6 +1,8 @@
 import { describe, expect, test } from "vitest";
+import type { Lane } from "../../src/core/snapshot.ts";
 import type { UploadState } from "../../src/core/states.ts";
 import { PartLedger } from "../../sw/model/part-ledger.ts";
+import { type Progress, startProgress } from "../../sw/model/progress.ts";
 import type { UploadRecord } from "../../sw/model/record.ts";
 import { snapshotOf } from "../../sw/model/snapshot.ts";
 import { fault, object, records } from "./records.ts";
@@ -8,15 +10,23 @@ import { fault, object, records } from "./records.ts";
 const MIB = 1024 * 1024;
 const states = Object.keys(records) as UploadState[];
 
+const PROGRESS: Progress = {
+  bytesPerSecond: MIB,
+  usualMs: 1_000,
+  pendingBytes: 0,
+  sampledAt: 1_000,
+  shownBytes: 6 * MIB,
+  shownAt: 2_000,
+};
+
 /** Part 1 confirmed, part 2 flying for a second at 1 MiB/s. */
-function halfSent(record: UploadRecord) {
+function halfSent(record: UploadRecord, lane: Lane = "worker") {
   const ledger = new PartLedger(record.plan);
   ledger.startNext();
   ledger.startNext();
   ledger.doubt(3, 5_000, { code: "STALLED", detail: "" });
   ledger.done({ partNumber: 1, etag: "e1", checksum: null });
-  const progress = { bytesPerSecond: MIB, sampledBytes: 5 * MIB, sampledAt: 1_000 };
-  return snapshotOf({ record, ledger, lane: "worker", faults: 3 }, progress, 2_000);
+  return snapshotOf({ record, ledger, lane, faults: 3 }, PROGRESS, 2_000);
 }
 
 test.each(states)("%s: what is always told is told", (state) => {
@@ -78,18 +88,22 @@ describe("bytes and parts", () => {
     expect([uploadedBytes, estimatedBytes, partsDone]).toEqual([5 * MIB, 6 * MIB, 1]);
   });
 
-  test("while resting, only what was confirmed counts", () => {
+  test("while resting, what was shown as on its way stays shown, so that no bar goes back", () => {
     for (const state of ["queued", "completing", "paused", "waiting", "failed", "canceled"] as const) {
       const { uploadedBytes, estimatedBytes, partsDone } = halfSent(records[state]);
-      expect([uploadedBytes, estimatedBytes, partsDone], state).toEqual([5 * MIB, 5 * MIB, 1]);
+      expect([uploadedBytes, estimatedBytes, partsDone], state).toEqual([5 * MIB, 6 * MIB, 1]);
     }
+  });
+
+  test("the speed of what the browser carries is unknown, and so is the time that it takes", () => {
+    const { bytesPerSecond, etaSeconds } = halfSent(records.uploading, "browser");
+    expect([bytesPerSecond, etaSeconds]).toEqual([null, null]);
   });
 
   test("done is all of it, though the parts' rows are gone", () => {
     const ledger = new PartLedger(records.done.plan);
-    const progress = { bytesPerSecond: null, sampledBytes: 0, sampledAt: 0 };
     expect(
-      snapshotOf({ record: records.done, ledger, lane: "worker", faults: 0 }, progress, 0),
+      snapshotOf({ record: records.done, ledger, lane: "worker", faults: 0 }, startProgress(0, 0), 0),
     ).toMatchObject({
       uploadedBytes: 12 * MIB,
       estimatedBytes: 12 * MIB,

@@ -180,5 +180,5 @@ test("a page that comes has everything tried that waits, and can have back what 
   await commands.visited();
   await commands.takeBack();
   expect([upload.dueAt, takenBack]).toEqual([0, ["all"]]);
-  expect([commands.mark, commands.partSpeed]).toEqual([{ epoch: "epoch", sequence: 0 }, null]);
+  expect([commands.promiseMark(), commands.partSpeed]).toEqual([{ epoch: "epoch", sequence: 0 }, null]);
 });

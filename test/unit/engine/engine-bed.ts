@@ -71,7 +71,7 @@ export class EngineBed {
     this.database = await this.#openDatabase();
     const { database } = this;
     const trace = (step: { readonly type: string }) => void this.steps.push(step);
-    this.publisher = new Publisher(NAME, platform, (id) => this.roster.visible(id)?.snapshot());
+    this.publisher = new Publisher(NAME, platform, (id) => this.roster.visible(id)?.report());
     const { publisher } = this;
     this.roster = new Roster({ database, publisher, clock, trace });
     const { roster } = this;

@@ -95,10 +95,10 @@ describe("a live upload", () => {
 
   test("restarted with rows counts by them", () => {
     const upload = live(records.uploading);
-    upload.partDone({ partNumber: 1, etag: "a", checksum: null });
-    expect(upload.snapshot().partsDone).toBe(1);
+    upload.partFound({ partNumber: 1, etag: "a", checksum: null });
+    expect(upload.report().partsDone).toBe(1);
     upload.restart([]);
-    expect(upload.snapshot()).toMatchObject({ partsDone: 0, uploadedBytes: 0 });
+    expect(upload.report()).toMatchObject({ partsDone: 0, uploadedBytes: 0 });
   });
 
   test("tells who sends its parts what has arrived by another way, until that is undone", () => {
@@ -125,4 +125,64 @@ describe("a live upload", () => {
       expect(upload.isLeftToBrowser).toBe(isLeft);
     },
   );
+});
+
+describe("the progress of a live upload", () => {
+  const MIB = 1024 * 1024;
+  const receiptOf = (partNumber: number) => ({ partNumber, etag: "a", checksum: null });
+  /** 5 MiB were sent within a second, and parts 2 and 3 are on their way for another one. */
+  const moving = () => {
+    const upload = live(records.uploading);
+    for (let part = 1; part <= 3; part++) upload.ledger.startNext();
+    pass(1_000);
+    upload.partSent(receiptOf(1));
+    upload.report();
+    pass(1_000);
+    return upload;
+  };
+
+  test("counts what was found at S3, but not as speed", () => {
+    const upload = live(records.uploading);
+    pass(1_000);
+    upload.partFound(receiptOf(1));
+    expect(upload.report()).toMatchObject({
+      uploadedBytes: 5 * MIB,
+      estimatedBytes: 5 * MIB,
+      bytesPerSecond: null,
+      etaSeconds: null,
+    });
+  });
+
+  test.each<[string, (upload: LiveUpload) => void]>([
+    ["a part is confirmed", (upload) => upload.partSent(receiptOf(2))],
+    ["a part has to be sent again", (upload) => upload.ledger.giveBack(2)],
+    ["a part is looked up", (upload) => upload.ledger.doubt(2, 0)],
+    ["another driver goes on", (upload) => upload.restart()],
+    ["S3 lacks parts that it had confirmed", (upload) => upload.restart([])],
+    ["it is paused", (upload) => Object.assign(upload, { record: records.paused })],
+    ["the browser carries it on", (upload) => Object.assign(upload, { lane: "browser" })],
+    ["the device's clock is set back", () => Object.assign(clock, { device: clock.device - 3_600_000 })],
+  ])("does not go back when %s", (_what, happens) => {
+    const upload = moving();
+    const before = upload.report().estimatedBytes;
+    expect(before).toBe(10 * MIB);
+    happens(upload);
+    expect(upload.report().estimatedBytes).toBeGreaterThanOrEqual(before);
+  });
+
+  test("begins anew with an upload that S3 has dropped", () => {
+    const upload = moving();
+    upload.report();
+    upload.record = records.queued;
+    upload.restart([]);
+    expect(upload.report()).toMatchObject({ uploadedBytes: 0, estimatedBytes: 0 });
+  });
+
+  test("stands still in a stall, at a speed of 0 and for a time that nobody knows", () => {
+    const upload = moving();
+    expect(upload.report()).toMatchObject({ bytesPerSecond: 5 * MIB, etaSeconds: 1 });
+    pass(600_000);
+    expect(upload.report()).toMatchObject({ bytesPerSecond: 0, etaSeconds: null });
+    expect(upload.bytesPerSecond).toBe(0);
+  });
 });

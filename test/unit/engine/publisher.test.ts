@@ -10,18 +10,24 @@ let posted: Map<string, unknown[]>;
 let closed: string[];
 let known: Set<string>;
 let publisher: Publisher;
+/** The speed of all uploads; undefined while none is being sent. */
+let moving: (() => number) | undefined;
 
 beforeEach(() => {
   time = new VirtualTime();
   posted = new Map();
   closed = [];
   known = new Set(["a", "b"]);
+  moving = undefined;
   const openChannel = (name: string) => {
     const messages: unknown[] = [];
     posted.set(name, messages);
     return { post: (message: unknown) => messages.push(message), close: () => closed.push(name) };
   };
-  const snapshotOf = (id: string) => (known.has(id) ? ({ id } as WireSnapshot) : undefined);
+  const snapshotOf = (id: string) =>
+    known.has(id)
+      ? ({ id, ...(moving && { state: "uploading", bytesPerSecond: moving() }) } as WireSnapshot)
+      : undefined;
   publisher = new Publisher(
     NAME,
     { clock: virtualClock(time), openChannel, uuid: () => "epoch" },
@@ -61,12 +67,12 @@ describe("what has changed", () => {
   });
 
   test("is marked by the broadcast that tells it; a list starts from the last one", async () => {
-    expect(publisher.mark).toEqual({ epoch: "epoch", sequence: 0 });
+    expect(publisher.promiseMark()).toEqual({ epoch: "epoch", sequence: 0 });
     publisher.touch("a");
-    expect(publisher.mark).toEqual({ epoch: "epoch", sequence: 1 });
+    expect(publisher.promiseMark()).toEqual({ epoch: "epoch", sequence: 1 });
     expect(publisher.list([])).toEqual({ epoch: "epoch", sequence: 0, uploads: [] });
     await time.runUntil(100);
-    expect(publisher.mark).toEqual({ epoch: "epoch", sequence: 1 });
+    expect(publisher.promiseMark()).toEqual({ epoch: "epoch", sequence: 1 });
     expect(publisher.list([]).sequence).toBe(1);
   });
 });
@@ -85,4 +91,31 @@ test("nothing is told once it is closed, not even what was to be told just then"
   await time.runUntil(1_000);
   expect([...posted.values()].flat()).toEqual([]);
   expect(closed).toHaveLength(2);
+});
+
+describe("an upload that is being sent", () => {
+  test("has its speed told as it falls, and no more once it is 0", async () => {
+    moving = () => Math.max(0, 10 - Math.floor(time.elapsed / 1_000));
+    publisher.touch("a");
+    await time.runUntil(600_000);
+    const told = broadcasts() as { readonly changed: readonly WireSnapshot[] }[];
+    const speeds = told.map(({ changed }) => changed[0]?.bytesPerSecond ?? Number.NaN);
+    expect(speeds).toEqual(speeds.toSorted((a, b) => b - a));
+    expect(speeds.at(-1)).toBe(0);
+    expect(speeds.length).toBeLessThanOrEqual(11);
+    expect(time.nextAt).toBeUndefined();
+  });
+
+  test("is not told again while nothing about it changes, unless somebody waits to hear it", async () => {
+    moving = () => 0;
+    publisher.touch("a");
+    await time.runUntil(100);
+    publisher.touch("a");
+    await time.runUntil(1_000);
+    expect(broadcasts()).toMatchObject([{ sequence: 1, changed: [{ id: "a" }] }]);
+    publisher.touch("a");
+    expect(publisher.promiseMark().sequence).toBe(2);
+    await time.runUntil(2_000);
+    expect(broadcasts().slice(1)).toMatchObject([{ sequence: 2, changed: [], removed: [] }]);
+  });
 });

@@ -117,11 +117,11 @@ describe("sending", () => {
 
   test("breaks off what has arrived by another way", async () => {
     bed.s3.answerPut(noAnswer, noAnswer);
-    upload.partDone({ partNumber: 3, etag: etagOf("ld"), checksum: "x" });
+    upload.partFound({ partNumber: 3, etag: etagOf("ld"), checksum: "x" });
     const sending = send();
     await bed.time.settle();
     expect(sending.state).toBe("pending");
-    for (const partNumber of [1, 2]) upload.partDone({ partNumber, etag: "e", checksum: "x" });
+    for (const partNumber of [1, 2]) upload.partFound({ partNumber, etag: "e", checksum: "x" });
     upload.confirmedElsewhere();
     await bed.time.settle();
     expect(sending.value).toEqual({ type: "sent" });
@@ -165,7 +165,7 @@ describe("parts in doubt", () => {
 });
 
 describe("what others have sent", () => {
-  const foreign = (etag: string) => upload.partDone({ partNumber: 1, etag, checksum: null });
+  const foreign = (etag: string) => upload.partFound({ partNumber: 1, etag, checksum: null });
 
   test("is compared with the bytes here, and not sent again if they are equal", async () => {
     foreign(etagOf(PARTS[0]));
@@ -227,7 +227,7 @@ describe("a fault of S3's", () => {
 
   test("that another object has the name is final the second time, when the look-up has shown it", async () => {
     const exists = () => refusal(412, "PreconditionFailed");
-    for (const partNumber of [2, 3]) upload.partDone({ partNumber, etag: "e", checksum: "x" });
+    for (const partNumber of [2, 3]) upload.partFound({ partNumber, etag: "e", checksum: "x" });
     bed.s3.answerPut(exists, exists);
     expect((await sent()).value).toMatchObject({ type: "rest", fault: { code: "OBJECT_EXISTS" } });
     expect((await sent()).error).toMatchObject({ kind: "permanent", code: "OBJECT_EXISTS" });
@@ -235,7 +235,7 @@ describe("a fault of S3's", () => {
 
   test("that it can't be reached is told from a network that is gone by the app's server's answers", async () => {
     const codes: unknown[] = [];
-    for (const partNumber of [2, 3]) upload.partDone({ partNumber, etag: "e", checksum: "x" });
+    for (const partNumber of [2, 3]) upload.partFound({ partNumber, etag: "e", checksum: "x" });
     for (let round = 0; round < 3; round++) {
       bed.s3.answerPut(new TypeError("Failed to fetch"));
       const { value } = await sent(0);
