@@ -10,8 +10,10 @@ const project = (name: string, include: string[], more = {}) => ({
 });
 // A browser and a store share the machine with the tests: two of these at a time would starve one another.
 const oneByOne = (turn: number, testTimeout = 120_000) => ({
-  ...{ fileParallelism: false, sequence: { groupOrder: turn } },
-  ...{ testTimeout, hookTimeout: 120_000 },
+  fileParallelism: false,
+  sequence: { groupOrder: turn },
+  testTimeout,
+  hookTimeout: 120_000,
 });
 
 const library = (entry: Record<string, string>, external: (string | RegExp)[]): EnvironmentOptions => ({

@@ -7,7 +7,10 @@ const table = findElement("#events", HTMLTableElement);
 const body = findElement("#events tbody", HTMLTableSectionElement);
 const empty = findElement("#empty", HTMLElement);
 const TIME = new Intl.DateTimeFormat("en-GB", {
-  ...{ hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3 },
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+  fractionalSecondDigits: 3,
 });
 
 let life = "";

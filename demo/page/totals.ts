@@ -52,8 +52,15 @@ export function sumUp(uploads: readonly UploadSnapshot[]): Totals {
     runEstimatedBytes += upload.estimatedBytes;
   }
   return {
-    ...{ all: uploads.length, ...counts, done, pausable, paused, bytesPerSecond },
-    ...{ partRangeBytes, runUploadedBytes, runEstimatedBytes },
+    all: uploads.length,
+    ...counts,
+    done,
+    pausable,
+    paused,
+    bytesPerSecond,
+    partRangeBytes,
+    runUploadedBytes,
+    runEstimatedBytes,
     etaSeconds: bytesPerSecond > 0 ? Math.ceil(movingBytesLeft / bytesPerSecond) : null,
   };
 }

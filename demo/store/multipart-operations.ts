@@ -27,7 +27,10 @@ export const createMultipartUpload: Operation = (exchange) => {
   const checksum = checksumPlan(exchange.headers);
   const uploadId = newUploadId(now());
   bucket.createUpload({
-    ...{ uploadId, key: target.key, initiatedAt: now(), headers: storedHeaders(exchange) },
+    uploadId,
+    key: target.key,
+    initiatedAt: now(),
+    headers: storedHeaders(exchange),
     ...(checksum && { checksum }),
   });
   return xmlAnswer(

@@ -109,8 +109,16 @@ class Run {
     const payload = authenticate({ method, target, headers }, credentials, now());
     const { region } = credentials;
     const exchange = {
-      ...{ buckets, target, headers, payload, now, minPartBytes, sse, region },
-      ...{ body: this.#body, url: url() },
+      buckets,
+      target,
+      headers,
+      payload,
+      now,
+      minPartBytes,
+      sse,
+      region,
+      body: this.#body,
+      url: url(),
     };
     if (method !== "PUT" || target.key === "") return run(exchange);
     if (traffic.puts >= traffic.mostPuts) throw new S3Error("SlowDown");

@@ -29,7 +29,18 @@ export function snapshotOf(
   const uploadedBytes = isDone ? size : ledger.doneBytes;
   const estimatedBytes = isSending ? estimateBytes(progress, uploadedBytes, flyingBytes, now) : uploadedBytes;
   return {
-    ...{ id, order, key, name, type, size, owner, state, durability, attempts, createdAt, updatedAt },
+    id,
+    order,
+    key,
+    name,
+    type,
+    size,
+    owner,
+    state,
+    durability,
+    attempts,
+    createdAt,
+    updatedAt,
     reason: record.state === "paused" || record.state === "waiting" ? record.reason : null,
     lane: isSending ? lane : null,
     uploadedBytes,

@@ -101,7 +101,7 @@ export function createS3Storage(
     async begin({ uploadId, key, size, type: wantedType, method, partSize, checksum, triedForMs }) {
       const type = toMediaType(wantedType);
       if (type === null) throw new UploadError("REQUEST_INVALID", "type must be a MIME type");
-      const claims = { ...{ bucket, key, uploadId, size, checksum }, owner: null, expiresAt: NEVER };
+      const claims = { bucket, key, uploadId, size, checksum, owner: null, expiresAt: NEVER };
       const token = (of: UploadClaims) => ({ key, token: JSON.stringify(of) });
       if (method === "single") return token({ ...claims, method, type });
       const s3UploadId = await withS3((s3) =>

@@ -6,8 +6,10 @@ import { ROOT } from "./source-files.ts";
 /** What an app's bundler is given of the worker: the chunks of each entry of the exports map. */
 async function buildWorker() {
   const builder = await createBuilder({
-    ...{ root: ROOT, configFile: fileURLToPath(new URL("../../vite.config.ts", import.meta.url)) },
-    ...{ logLevel: "error", build: { write: false } },
+    root: ROOT,
+    configFile: fileURLToPath(new URL("../../vite.config.ts", import.meta.url)),
+    logLevel: "error",
+    build: { write: false },
   });
   const { worker } = builder.environments;
   if (!worker) throw new Error("vite.config.ts has no environment of this name");

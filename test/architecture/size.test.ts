@@ -28,7 +28,10 @@ async function bundle(script: string) {
     },
     define: { "process.env.NODE_ENV": JSON.stringify("production") },
     build: {
-      ...{ write: false, minify: true, target: "es2022", modulePreload: false },
+      write: false,
+      minify: true,
+      target: "es2022",
+      modulePreload: false,
       rolldownOptions: { input: entry },
     },
   });

@@ -40,7 +40,8 @@ export async function startBrowserBed({
   const context = browser ? await browser.newContext() : await openProfile(join(folder, "profile"));
   return {
     ...bed,
-    ...{ context, folder },
+    context,
+    folder,
     async openPage(workerOptions = {}, options = {}) {
       const page = await context.newPage();
       const inUrl = (value: unknown) => encodeURIComponent(JSON.stringify(value));

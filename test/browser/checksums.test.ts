@@ -7,8 +7,11 @@ import { addRandomFiles, type BrowserBed, finished, startBrowserBed, workerStopp
 const KIB = 1024;
 const KINDS = ["md5", "crc32c", "crc64nvme", "sha256", "none"] as const;
 const HEADERS = {
-  ...{ md5: "content-md5", crc32c: "x-amz-checksum-crc32c", crc64nvme: "x-amz-checksum-crc64nvme" },
-  ...{ sha256: "x-amz-checksum-sha256", none: undefined },
+  md5: "content-md5",
+  crc32c: "x-amz-checksum-crc32c",
+  crc64nvme: "x-amz-checksum-crc64nvme",
+  sha256: "x-amz-checksum-sha256",
+  none: undefined,
 } as const;
 
 let bed: BrowserBed | undefined;

@@ -32,8 +32,12 @@ test.each([
     const { id, sha256 } = added as { id: string; sha256: string };
     await untilForbidden(page, id);
     expect(await seen(page, id)).toEqual({
-      ...{ state: "waiting", reason: "conditions", nextAttemptAt: notBefore, attempts: 0 },
-      ...{ code: "CONDITIONS_UNMET", detail: "notBefore" },
+      state: "waiting",
+      reason: "conditions",
+      nextAttemptAt: notBefore,
+      attempts: 0,
+      code: "CONDITIONS_UNMET",
+      detail: "notBefore",
     });
     if (worksAgain) await (await workerStopper(page))();
     await finished(page, id);
@@ -84,7 +88,11 @@ test("what waits for an unmetered network stops when that is lost, and goes on b
   await setNetwork(devtools, "cellular4g");
   await untilForbidden(page, id);
   expect(await seen(page, id)).toMatchObject({
-    ...{ state: "waiting", nextAttemptAt: null, attempts: 0, code: "CONDITIONS_UNMET", detail: "unmetered" },
+    state: "waiting",
+    nextAttemptAt: null,
+    attempts: 0,
+    code: "CONDITIONS_UNMET",
+    detail: "unmetered",
   });
   bed.link.setSpeed(FAST);
   await page.waitForFunction(() => uploads.list()[1]?.state === "done");

@@ -81,7 +81,10 @@ describe("the database", () => {
     });
     const changed = row({ ...fields, state: "failed", error: { code: "SOURCE_CHANGED", detail: "" } });
     const offline = row({
-      ...{ ...fields, state: "waiting", reason: "offline", nextAttemptAt: null },
+      ...fields,
+      state: "waiting",
+      reason: "offline",
+      nextAttemptAt: null,
       error: { code: "NETWORK", detail: "no line" },
     });
     const newer = { id: crypto.randomUUID(), state: "teleporting", constraints: { moon: "full" } };
@@ -89,7 +92,8 @@ describe("the database", () => {
     const { stored, owner } = await read(page, "version 2");
     const converted = (old: Row) => ({
       ...without(old, "laneWish", "constraints"),
-      ...{ laneOption: "worker", conditions: hours },
+      laneOption: "worker",
+      conditions: hours,
     });
     expect(stored).toEqual({
       records: [
@@ -157,10 +161,21 @@ let rows = 0;
 function row(fields: Readonly<Record<string, unknown>>): Row {
   rows += 1;
   return {
-    ...{ id: crypto.randomUUID(), order: rows, wantedKey: "a.jpg", key: "a.jpg", name: "a.jpg", type: "" },
-    ...{ lastModified: null, owner: "", laneWish: "worker", method: "multipart", durability: "stored" },
+    id: crypto.randomUUID(),
+    order: rows,
+    wantedKey: "a.jpg",
+    key: "a.jpg",
+    name: "a.jpg",
+    type: "",
+    lastModified: null,
+    owner: "",
+    laneWish: "worker",
+    method: "multipart",
+    durability: "stored",
     plan: { size: 12 * MIB, partSize: 5 * MIB, partCount: 3 },
-    ...{ attempts: 0, createdAt: 1_000, updatedAt: 1_000 },
+    attempts: 0,
+    createdAt: 1_000,
+    updatedAt: 1_000,
     ...fields,
   };
 }
@@ -231,8 +246,15 @@ function leaveAsVersion1(page: Page, databaseName: string): Promise<{ id: string
         return (await fetch(`/uploads/${operation}`, { ...init, body: JSON.stringify(body) })).json();
       };
       const { token } = await ask("begin", {
-        ...{ uploadId: id, key: "half", type: file.type, name: file.name, method: "multipart" },
-        ...{ size: plan.size, partSize: plan.partSize, checksum: "none", triedForMs: null },
+        uploadId: id,
+        key: "half",
+        type: file.type,
+        name: file.name,
+        method: "multipart",
+        size: plan.size,
+        partSize: plan.partSize,
+        checksum: "none",
+        triedForMs: null,
       });
       const { parts } = await ask("sign", { token, parts: [{ partNumber: 1 }] });
       const [{ url, headers }] = parts;
@@ -250,26 +272,36 @@ function leaveAsVersion1(page: Page, databaseName: string): Promise<{ id: string
       });
       const tx = opening.result.transaction(["uploads", "parts", "bytes"], "readwrite");
       const common = {
-        ...{ type: file.type, lastModified: file.lastModified, owner: "", laneWish: "auto" },
-        ...{
-          method: "multipart",
-          plan,
-          createdAt: 2_000,
-          updatedAt: 3_000,
-          durability: "stored",
-          attempts: 0,
-        },
+        type: file.type,
+        lastModified: file.lastModified,
+        owner: "",
+        laneWish: "auto",
+        method: "multipart",
+        plan,
+        createdAt: 2_000,
+        updatedAt: 3_000,
+        durability: "stored",
+        attempts: 0,
       };
       tx.objectStore("uploads").add({
-        ...{ ...common, id, order: 1, key: "half", wantedKey: "half", name: "half" },
-        ...{ state: "uploading", remote: { at: "open", token } },
+        ...common,
+        id,
+        order: 1,
+        key: "half",
+        wantedKey: "half",
+        name: "half",
+        state: "uploading",
+        remote: { at: "open", token },
       });
       tx.objectStore("uploads").add({
-        ...{ ...common, id: crypto.randomUUID(), order: 2, key: "done", wantedKey: "done", name: "done" },
-        ...{
-          state: "done",
-          object: { key: "done", size: plan.size, etag: "abc-3", location: "http://s3.test/done" },
-        },
+        ...common,
+        id: crypto.randomUUID(),
+        order: 2,
+        key: "done",
+        wantedKey: "done",
+        name: "done",
+        state: "done",
+        object: { key: "done", size: plan.size, etag: "abc-3", location: "http://s3.test/done" },
       });
       const etag = answer.headers.get("etag")?.replaceAll('"', "");
       tx.objectStore("parts").add({ uploadId: id, partNumber: 1, state: "done", etag });

@@ -166,7 +166,9 @@ describe.skipIf(isSkipped)("temporary credentials", () => {
   test("where a refusal can be read, as AWS lets a browser, the same call goes on with new credentials", async () => {
     const { endpoint, region, accessKeyId, secretAccessKey } = ceph;
     const client = new S3Client({
-      ...{ endpoint, region, forcePathStyle: true },
+      endpoint,
+      region,
+      forcePathStyle: true,
       credentials: { accessKeyId, secretAccessKey },
     });
     await client.send(new CreateBucketCommand({ Bucket: "read-refusals" }));
@@ -174,14 +176,21 @@ describe.skipIf(isSkipped)("temporary credentials", () => {
     let asked = 0;
     // Node has no CORS: nothing of an answer is hidden from it.
     const storage = s3Storage({
-      ...{ endpoint, region, bucket: "read-refusals", forcePathStyle: true },
+      endpoint,
+      region,
+      bucket: "read-refusals",
+      forcePathStyle: true,
       async credentials() {
         asked += 1;
         return { ...(await sessions.assumeRole()), ...(asked === 1 && { sessionToken: "revoked" }) };
       },
     });
     const intent = {
-      ...{ uploadId: crypto.randomUUID(), key: "a", size: 6 * MIB, type: "", name: "a" },
+      uploadId: crypto.randomUUID(),
+      key: "a",
+      size: 6 * MIB,
+      type: "",
+      name: "a",
       triedForMs: null,
     };
     const { token } = await storage.begin({
@@ -199,7 +208,9 @@ describe.skipIf(isSkipped)("temporary credentials", () => {
 
   test("tokens that are not this bucket's are refused", async () => {
     const storage = s3Storage({
-      ...{ endpoint: ceph.endpoint, region: "us-east-1", bucket: "uploads" },
+      endpoint: ceph.endpoint,
+      region: "us-east-1",
+      bucket: "uploads",
       credentials: () => sessions.assumeRole(),
     });
     const claims = {
@@ -249,7 +260,9 @@ async function headWith(credentials: TemporaryCredentials, key: string) {
   const { endpoint, region } = ceph;
   const { accessKeyId, secretAccessKey, sessionToken } = credentials;
   const client = new S3Client({
-    ...{ endpoint, region, forcePathStyle: true },
+    endpoint,
+    region,
+    forcePathStyle: true,
     credentials: { accessKeyId, secretAccessKey, sessionToken },
   });
   try {

@@ -9,7 +9,8 @@ afterEach(() => bed?.close());
 
 test("a store that takes three parts at once is sent no more, after it has said so a few times", async () => {
   const started = await startBrowserBed({
-    ...{ minPartBytes: 64 * KIB, mostPuts: MOST },
+    minPartBytes: 64 * KIB,
+    mostPuts: MOST,
     // Slow enough for parts to overlap, and each connection brings as much as the others.
     linkOptions: { connectionBytesPerSecond: 512 * KIB },
   });

@@ -7,7 +7,9 @@ export function s3Error(
   more: { readonly acted?: boolean; readonly cors?: boolean } = {},
 ): Action {
   return {
-    ...{ do: "answer", acted: false, status },
+    do: "answer",
+    acted: false,
+    status,
     headers: { "content-type": "application/xml" },
     body: `<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>${code}</Code><Message>As planned.</Message></Error>`,
     ...more,
@@ -17,7 +19,9 @@ export function s3Error(
 /** As a proxy or a gateway on the way says it. */
 export function gatewayAnswer(status: number, headers: Readonly<Record<string, string>> = {}): Action {
   return {
-    ...{ do: "answer", acted: false, status },
+    do: "answer",
+    acted: false,
+    status,
     headers: { "content-type": "text/html", ...headers },
     body: `<html><body>${status}</body></html>`,
   };

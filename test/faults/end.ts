@@ -10,7 +10,9 @@ export type End =
 export const done: End = { state: "done" };
 export const failed = (code: UploadErrorCode): End => ({ state: "failed", code });
 export const waiting = (reason: "backoff" | "auth", code: UploadErrorCode): End => ({
-  ...{ state: "waiting", reason, code },
+  state: "waiting",
+  reason,
+  code,
 });
 
 /** `done`, `failed FORBIDDEN`, `waiting/backoff NETWORK`. */

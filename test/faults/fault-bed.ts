@@ -48,7 +48,8 @@ export async function startFaultBed(
   const page = await bed.openPage({ ...QUICK, ...limits, parallelParts: 12, relay: false, ...engine });
   return {
     ...bed,
-    ...{ page, plan },
+    page,
+    plan,
     entries: (key) => proxies.flatMap(({ entries }) => entries.filter((entry) => entry.key === key)),
     async abortAtS3({ key, uploadId }) {
       const upload = { Bucket: bed.bucket, Key: key, UploadId: uploadId };

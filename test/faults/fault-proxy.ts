@@ -105,7 +105,8 @@ export class FaultProxy {
         const { "content-length": _, "transfer-encoding": __, ...headers } = answer.headers;
         const text = (await whole(answer)).toString();
         const changed = action.change({
-          ...{ status: answer.statusCode ?? 0, body: text },
+          status: answer.statusCode ?? 0,
+          body: text,
           headers: headers as Record<string, string>,
         });
         const kept = req.method === "HEAD" ? { "content-length": answer.headers["content-length"] } : {};
@@ -168,7 +169,12 @@ export class FaultProxy {
     const { hostname, port } = this.#target;
     const { method, url: path } = req;
     const forwarded = httpRequest({
-      ...{ hostname, port, method, path, agent: false, setHost: false },
+      hostname,
+      port,
+      method,
+      path,
+      agent: false,
+      setHost: false,
       headers: { ...req.headers, connection: "close" },
     });
     const sent = pipeline(body, forwarded);

@@ -52,33 +52,48 @@ const passes = { once: isDone, always: isDone };
 
 const network: readonly Kind[] = [
   {
-    ...{ name: "reset before it is read", strikes: isAny, action: { do: "reset", at: "before" } },
-    ...{ once: isDone, always: waits },
+    name: "reset before it is read",
+    strikes: isAny,
+    action: { do: "reset", at: "before" },
+    once: isDone,
+    always: waits,
   },
   {
-    ...{ name: "reset in the middle of the body", action: { do: "reset", at: "middle" } },
+    name: "reset in the middle of the body",
+    action: { do: "reset", at: "middle" },
     strikes: on("PUT", "begin", "complete", "CompleteMultipartUpload"),
-    ...{ once: isDone, always: waits },
+    once: isDone,
+    always: waits,
   },
   {
-    ...{ name: "answer lost", action: { do: "reset", at: "after" }, strikes: isAny, once: isDone },
+    name: "answer lost",
+    action: { do: "reset", at: "after" },
+    strikes: isAny,
+    once: isDone,
     // What S3 has taken is found there.
     always: (target) => (target.request === "PUT" ? done : waits(target)),
   },
   {
-    ...{ name: "connection breaks within the answer", action: { do: "reset", at: "answer" } },
-    ...{ strikes: ({ isAnswered }) => isAnswered, once: isDone, always: waits },
+    name: "connection breaks within the answer",
+    action: { do: "reset", at: "answer" },
+    strikes: ({ isAnswered }) => isAnswered,
+    once: isDone,
+    always: waits,
   },
 ];
 
 const slow: readonly Kind[] = [
   { name: "delayed by 0.3 s", strikes: isAny, action: { do: "delay", ms: 300 }, once: isDone },
   {
-    ...{ name: "128 KiB/s", strikes: on("PUT"), action: { do: "limit", bytesPerSecond: 128 * 1024 } },
+    name: "128 KiB/s",
+    strikes: on("PUT"),
+    action: { do: "limit", bytesPerSecond: 128 * 1024 },
     always: isDone,
   },
   {
-    ...{ name: "stalled", action: { do: "stall", acted: false }, once: isDone },
+    name: "stalled",
+    action: { do: "stall", acted: false },
+    once: isDone,
     strikes: ({ line }) => line !== "data",
     always: ({ line, request }) => {
       // It is given long, since S3 may need it.
@@ -100,7 +115,10 @@ const busyAt = (
   strikes: Kind["strikes"],
   code: Code = "SERVER_ERROR",
 ): Kind => ({
-  ...{ name, action, strikes, once: isDone },
+  name,
+  action,
+  strikes,
+  once: isDone,
   // Behind the server it is the server's trouble, whatever it is.
   always: ({ line }) => waiting("backoff", line === "behind" ? "SERVER_ERROR" : code),
 });
@@ -122,64 +140,90 @@ const busy: readonly Kind[] = [
     (target) => atS3(target) && target.request !== "HeadObject",
   ),
   {
-    ...{ name: "503 to the preflight", strikes: on("Preflight"), action: gatewayAnswer(503) },
-    ...{ once: isDone, always: waits },
+    name: "503 to the preflight",
+    strikes: on("Preflight"),
+    action: gatewayAnswer(503),
+    once: isDone,
+    always: waits,
   },
 ];
 
 const refusals: readonly Kind[] = [
   {
-    ...{ name: "401 until setAuth", strikes: onLine("control"), action: gatewayAnswer(401) },
+    name: "401 until setAuth",
+    strikes: onLine("control"),
+    action: gatewayAnswer(401),
     always: () => waiting("auth", "UNAUTHORIZED"),
   },
   {
     // Whose answer this is, nobody knows: a firewall's, it may be.
-    ...{ name: "403", action: gatewayAnswer(403), once: isDone, always: rests("SERVER_RESPONSE_INVALID") },
+    name: "403",
+    action: gatewayAnswer(403),
+    once: isDone,
+    always: rests("SERVER_RESPONSE_INVALID"),
     strikes: (target) => onLine("control")(target) && target.request !== "abort",
   },
   {
-    ...{ name: "403 AccessDenied", strikes: on("PUT"), action: s3Error(403, "AccessDenied") },
-    ...{ once: isDone, always: fails("FORBIDDEN") },
+    name: "403 AccessDenied",
+    strikes: on("PUT"),
+    action: s3Error(403, "AccessDenied"),
+    once: isDone,
+    always: fails("FORBIDDEN"),
   },
   {
-    ...{
-      name: "403 AccessDenied to the server",
-      action: s3Error(403, "AccessDenied"),
-      once: fails("FORBIDDEN"),
-    },
+    name: "403 AccessDenied to the server",
+    action: s3Error(403, "AccessDenied"),
+    once: fails("FORBIDDEN"),
     strikes: on("CreateMultipartUpload", "ListParts", "CompleteMultipartUpload", "HeadObject"),
   },
   {
-    ...{ name: "403 without CORS headers", strikes: on("PUT") },
+    name: "403 without CORS headers",
+    strikes: on("PUT"),
     action: s3Error(403, "AccessDenied", { cors: false }),
-    ...{ once: isDone, always: waits },
+    once: isDone,
+    always: waits,
   },
   {
-    ...{ name: "403 RequestTimeTooSkewed", strikes: on("PUT"), action: s3Error(403, "RequestTimeTooSkewed") },
-    ...{ once: isDone, always: fails("FORBIDDEN") },
+    name: "403 RequestTimeTooSkewed",
+    strikes: on("PUT"),
+    action: s3Error(403, "RequestTimeTooSkewed"),
+    once: isDone,
+    always: fails("FORBIDDEN"),
   },
   {
-    ...{ name: "403 SignatureDoesNotMatch", action: s3Error(403, "SignatureDoesNotMatch") },
+    name: "403 SignatureDoesNotMatch",
+    action: s3Error(403, "SignatureDoesNotMatch"),
     strikes: on("CreateMultipartUpload", "ListParts", "CompleteMultipartUpload"),
-    ...{ once: isDone, always: rests("SERVER_ERROR") },
+    once: isDone,
+    always: rests("SERVER_ERROR"),
   },
   {
-    ...{ name: "401", strikes: on("PUT"), action: gatewayAnswer(401) },
-    ...{ once: isDone, always: rests("STORAGE_RESPONSE_INVALID") },
+    name: "401",
+    strikes: on("PUT"),
+    action: gatewayAnswer(401),
+    once: isDone,
+    always: rests("STORAGE_RESPONSE_INVALID"),
   },
   {
-    ...{ name: "400 InvalidArgument", action: s3Error(400, "InvalidArgument"), once: fails("FORBIDDEN") },
+    name: "400 InvalidArgument",
+    action: s3Error(400, "InvalidArgument"),
+    once: fails("FORBIDDEN"),
     strikes: on("PUT", "CreateMultipartUpload", "ListParts", "CompleteMultipartUpload"),
   },
   {
-    ...{ name: "403 to the preflight", strikes: on("Preflight"), action: gatewayAnswer(403) },
-    ...{ once: isDone, always: waits },
+    name: "403 to the preflight",
+    strikes: on("Preflight"),
+    action: gatewayAnswer(403),
+    once: isDone,
+    always: waits,
   },
 ];
 
 /** S3 or the server has acted, and what arrives of its answer is not what it said. */
 const unreadable = (name: string, s3Code: Code, change: (body: string) => string): Kind => ({
-  ...{ name: `answer ${name}`, action: withBody(change), once: isDone },
+  name: `answer ${name}`,
+  action: withBody(change),
+  once: isDone,
   strikes: ({ isAnswered }) => isAnswered,
   always: ({ line, request }) => {
     if (line === "control") return waiting("backoff", "SERVER_RESPONSE_INVALID");
@@ -190,8 +234,11 @@ const unreadable = (name: string, s3Code: Code, change: (body: string) => string
 
 const malformed: readonly Kind[] = [
   {
-    ...{ name: "200 from a captive portal", strikes: onLine("control"), action: gatewayAnswer(200) },
-    ...{ once: isDone, always: rests("SERVER_RESPONSE_INVALID") },
+    name: "200 from a captive portal",
+    strikes: onLine("control"),
+    action: gatewayAnswer(200),
+    once: isDone,
+    always: rests("SERVER_RESPONSE_INVALID"),
   },
   unreadable("truncated", "SERVER_ERROR", (body) => body.slice(0, body.length / 2)),
   unreadable("empty", "STORAGE_RESPONSE_INVALID", () => ""),
@@ -202,16 +249,25 @@ const malformed: readonly Kind[] = [
 
 const bodies: readonly Kind[] = [
   {
-    ...{ name: "400 BadDigest", strikes: on("PUT"), action: s3Error(400, "BadDigest") },
-    ...{ once: isDone, always: rests("BAD_DIGEST") },
+    name: "400 BadDigest",
+    strikes: on("PUT"),
+    action: s3Error(400, "BadDigest"),
+    once: isDone,
+    always: rests("BAD_DIGEST"),
   },
   {
-    ...{ name: "a bit turned over on the way", strikes: on("PUT"), action: { do: "corrupt" } },
-    ...{ once: isDone, always: rests("BAD_DIGEST") },
+    name: "a bit turned over on the way",
+    strikes: on("PUT"),
+    action: { do: "corrupt" },
+    once: isDone,
+    always: rests("BAD_DIGEST"),
   },
   {
-    ...{ name: "200, but not stored", strikes: on("PUT"), action: { do: "lose" } },
-    ...{ once: isDone, always: rests("PARTS_MISMATCH") },
+    name: "200, but not stored",
+    strikes: on("PUT"),
+    action: { do: "lose" },
+    once: isDone,
+    always: rests("PARTS_MISMATCH"),
   },
 ];
 
@@ -226,7 +282,9 @@ const etags: readonly Kind[] = [
     ] satisfies [string, (etag: string) => string | undefined][]
   ).map(([name, change]) => ({ name, strikes: on("PUT"), action: withETag(change), ...passes })),
   {
-    ...{ name: "ETags without quotes", strikes: on("ListParts"), once: isDone },
+    name: "ETags without quotes",
+    strikes: on("ListParts"),
+    once: isDone,
     action: withBody((body) =>
       body.replaceAll(/(?<=<ETag>).*?(?=<\/ETag>)/g, (etag) => etag.replaceAll(/&quot;|&#34;|"/g, "")),
     ),
@@ -235,34 +293,49 @@ const etags: readonly Kind[] = [
 
 const signIns = ({ signIn }: Hands): readonly Kind[] => [
   {
-    ...{ name: "401, and the user signs in meanwhile", strikes: onLine("control"), once: isDone },
-    ...{ action: gatewayAnswer(401), meanwhile: signIn },
+    name: "401, and the user signs in meanwhile",
+    strikes: onLine("control"),
+    once: isDone,
+    action: gatewayAnswer(401),
+    meanwhile: signIn,
   },
 ];
 
 const gone = ({ abort }: Hands): readonly Kind[] => [
   {
-    ...{ name: "NoSuchUpload: dropped by S3", action: { do: "pass" }, meanwhile: abort, once: isDone },
+    name: "NoSuchUpload: dropped by S3",
+    action: { do: "pass" },
+    meanwhile: abort,
+    once: isDone,
     strikes: (target) =>
       target.methods.includes("multipart") && on("PUT", "ListParts", "CompleteMultipartUpload")(target),
     // Begun anew it has no part in doubt.
     always: ({ request }) => (request === "ListParts" ? undefined : waiting("backoff", "UPLOAD_GONE")),
   },
   {
-    ...{ name: "NoSuchKey for NoSuchUpload", meanwhile: abort, action: s3Error(404, "NoSuchKey") },
-    ...{ strikes: on("ListParts"), once: isDone },
+    name: "NoSuchKey for NoSuchUpload",
+    meanwhile: abort,
+    action: s3Error(404, "NoSuchKey"),
+    strikes: on("ListParts"),
+    once: isDone,
   },
 ];
 
 const completes = on("CompleteMultipartUpload");
 const completion: readonly Kind[] = [
   {
-    ...{ name: "200 with an error in it", strikes: completes, action: s3Error(200, "InternalError") },
-    ...{ once: isDone, always: rests("SERVER_ERROR") },
+    name: "200 with an error in it",
+    strikes: completes,
+    action: s3Error(200, "InternalError"),
+    once: isDone,
+    always: rests("SERVER_ERROR"),
   },
   {
-    ...{ name: "400 InvalidPart", strikes: completes, action: s3Error(400, "InvalidPart") },
-    ...{ once: isDone, always: rests("PARTS_MISMATCH") },
+    name: "400 InvalidPart",
+    strikes: completes,
+    action: s3Error(400, "InvalidPart"),
+    once: isDone,
+    always: rests("PARTS_MISMATCH"),
   },
   ...(
     [
@@ -272,7 +345,9 @@ const completion: readonly Kind[] = [
       [404, "NoSuchKey"],
     ] as const
   ).map(([status, code]) => ({
-    ...{ name: `${status} ${code}, though completed`, strikes: completes, ...passes },
+    name: `${status} ${code}, though completed`,
+    strikes: completes,
+    ...passes,
     action: s3Error(status, code, { acted: true }),
   })),
   ...(
@@ -281,7 +356,9 @@ const completion: readonly Kind[] = [
       ["ETag without quotes in the answer", "0-4"],
     ] as const
   ).map(([name, etag]) => ({
-    ...{ name, strikes: completes, ...passes },
+    name,
+    strikes: completes,
+    ...passes,
     action: withBody((body) => body.replace(/<ETag>.*<\/ETag>/, `<ETag>${etag}</ETag>`)),
   })),
 ];
@@ -295,15 +372,23 @@ export const separateFaults = (hands: Hands): readonly Kind[] => [
 /** What they do strikes others too: a part that stalls keeps its place, an outage is one for all. */
 export const sharedFaults: readonly Kind[] = [
   {
-    ...{ name: "stalled", strikes: on("PUT"), action: { do: "stall", acted: false } },
-    ...{ once: isDone, always: () => waiting("backoff", "STALLED") },
+    name: "stalled",
+    strikes: on("PUT"),
+    action: { do: "stall", acted: false },
+    once: isDone,
+    always: () => waiting("backoff", "STALLED"),
   },
   {
-    ...{ name: "stalled, though stored", strikes: on("PUT"), action: { do: "stall", acted: true } },
+    name: "stalled, though stored",
+    strikes: on("PUT"),
+    action: { do: "stall", acted: true },
     ...passes,
   },
   {
-    ...{ name: "refused, and nothing listens", action: { do: "refuse" }, once: isDone, always: waits },
+    name: "refused, and nothing listens",
+    action: { do: "refuse" },
+    once: isDone,
+    always: waits,
     strikes: ({ request }) => request !== "Preflight",
   },
 ];
@@ -322,16 +407,21 @@ export const clockFaults = ({ setClock }: Hands): readonly Kind[] => [
       name: `S3's clock 20 min ${where} from here on`,
       strikes: on("begin", "PUT", "complete"),
       meanwhile: async () => setClock(offsetMs),
-      ...{ action: { do: "pass" }, once: isDone },
+      action: { do: "pass" },
+      once: isDone,
     }),
   ),
   {
-    ...{ name: "answer lost, S3's clock 20 min behind", strikes: on("begin"), once: isDone },
+    name: "answer lost, S3's clock 20 min behind",
+    strikes: on("begin"),
+    once: isDone,
     meanwhile: async () => setClock(-OFF_MS),
     action: { do: "reset", at: "after" },
   },
   {
-    ...{ name: "signature expired on its way", strikes: on("PUT"), once: isDone },
+    name: "signature expired on its way",
+    strikes: on("PUT"),
+    once: isDone,
     meanwhile: async () => setClock(OFF_MS),
     action: {
       do: "change",

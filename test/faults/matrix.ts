@@ -59,13 +59,20 @@ function cellOf(kind: Kind, target: Target, method: Method, times: Fault["times"
   const { line, request, lead } = target;
   const operation = target.operation?.[method] ?? request;
   const own: Fault = {
-    ...{ line, operation, times, action: kind.action },
+    line,
+    operation,
+    times,
+    action: kind.action,
     // Beside others that go well.
     ...(line === "data" && method === "multipart" ? { partNumber: 2 } : {}),
     ...(kind.meanwhile ? { meanwhile: kind.meanwhile } : {}),
   };
   return {
-    ...{ method, line, request, fault: kind.name, times },
+    method,
+    line,
+    request,
+    fault: kind.name,
+    times,
     faults: lead ? [leadUp(lead, method), own] : [own],
     // It stays so, whatever becomes of the abort.
     end: lead === "failed" ? failed("FORBIDDEN") : end,
@@ -74,7 +81,9 @@ function cellOf(kind: Kind, target: Target, method: Method, times: Fault["times"
 
 function leadUp(lead: NonNullable<Target["lead"]>, method: Method): Fault {
   const put = (action: Action): Fault => ({
-    ...{ line: "data", times: "once", action },
+    line: "data",
+    times: "once",
+    action,
     ...(method === "single" ? { operation: "PutObject" } : { operation: "UploadPart", partNumber: 2 }),
   });
   switch (lead) {

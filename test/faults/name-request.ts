@@ -10,7 +10,9 @@ export function nameS3Request(line: Line, { method = "", url = "", headers }: In
   const uploadId = target.query.get("uploadId");
   const partNumber = target.query.get("partNumber");
   return {
-    ...{ line, operation, key: target.key || (target.query.get("prefix") ?? "") },
+    line,
+    operation,
+    key: target.key || (target.query.get("prefix") ?? ""),
     ...(uploadId === undefined ? {} : { uploadId }),
     ...(partNumber === undefined ? {} : { partNumber: Number(partNumber) }),
   };

@@ -36,7 +36,9 @@ test.each(["md5", "crc64nvme"])(
     const damage = plan.arm("relayed", faults);
     const started = await startBrowserBed({
       // Background Fetch wants a profile on disk. The worker is to leave some parts to it.
-      ...{ onDisk: true, minPartBytes: 64 * KIB, linkBytesPerSecond: 1024 * KIB },
+      onDisk: true,
+      minPartBytes: 64 * KIB,
+      linkBytesPerSecond: 1024 * KIB,
       async through(line, url) {
         if (line !== "behind") return url;
         proxy = await FaultProxy.start(line, url, plan);

@@ -26,7 +26,10 @@ export const TARGETS: readonly Target[] = [
   { methods: PARTS, line: "control", request: "abort", isAnswered: true, lead: "failed" },
   { methods: BOTH, line: "data", request: "Preflight", isAnswered: false },
   {
-    ...{ methods: BOTH, line: "data", request: "PUT", isAnswered: false },
+    methods: BOTH,
+    line: "data",
+    request: "PUT",
+    isAnswered: false,
     operation: { single: "PutObject", multipart: "UploadPart" },
   },
   { methods: PARTS, line: "behind", request: "CreateMultipartUpload", isAnswered: true },

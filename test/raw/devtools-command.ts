@@ -20,8 +20,10 @@ export function devtoolsCommand<T>(
     const connecting = request(url.replace(/^ws:/, "http:"), {
       timeout: CONNECT_TIMEOUT_MS,
       headers: {
-        ...{ Connection: "Upgrade", Upgrade: "websocket" },
-        ...{ "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "MDEyMzQ1Njc4OWFiY2RlZg==" },
+        Connection: "Upgrade",
+        Upgrade: "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "MDEyMzQ1Njc4OWFiY2RlZg==",
       },
     });
     const fail = (reason: string) => reject(new Error(`${method}: ${reason}`));

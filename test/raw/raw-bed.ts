@@ -39,7 +39,8 @@ export async function startRawBed(options: Omit<TestBedOptions, "root"> = {}): P
   const browser = await RawChromium.start();
   return {
     ...bed,
-    ...{ browser, folder },
+    browser,
+    folder,
     async openPage(workerOptions = {}) {
       const tab = await browser.open(
         `${bed.url}?options=${encodeURIComponent(JSON.stringify(workerOptions))}`,

@@ -58,7 +58,10 @@ export async function startTestBed(options: TestBedOptions): Promise<TestBed> {
   const embedded = options.s3
     ? undefined
     : await startStore({
-        ...{ dataDir, port: 0, accessKeyId: "test", secretAccessKey: "test-secret-key" },
+        dataDir,
+        port: 0,
+        accessKeyId: "test",
+        secretAccessKey: "test-secret-key",
         ...(options.minPartBytes === undefined ? {} : { minPartBytes: options.minPartBytes }),
         ...(options.sse === undefined ? {} : { sse: options.sse }),
         ...(options.mostPuts === undefined ? {} : { mostPuts: options.mostPuts }),
@@ -66,7 +69,9 @@ export async function startTestBed(options: TestBedOptions): Promise<TestBed> {
         onRequest: (entry) => requests.push(entry),
       } satisfies StoreOptions);
   const target: S3Target = options.s3 ?? {
-    ...{ endpoint: embedded?.url ?? "", region: "us-east-1", bucket: "test-bucket" },
+    endpoint: embedded?.url ?? "",
+    region: "us-east-1",
+    bucket: "test-bucket",
     credentials: { accessKeyId: "test", secretAccessKey: "test-secret-key" },
   };
   const link = new Link({
@@ -77,7 +82,9 @@ export async function startTestBed(options: TestBedOptions): Promise<TestBed> {
   const publicEndpoint = await through("data", await link.to(portOf(target.endpoint)));
   const limits = options.minPartBytes === undefined ? {} : { limits: { minPartBytes: options.minPartBytes } };
   const app = await startAppServer({
-    ...{ port: 0, root: options.root, secret: "a secret of the tests, long enough to sign" },
+    port: 0,
+    root: options.root,
+    secret: "a secret of the tests, long enough to sign",
     s3: { ...target, ...options.client, endpoint: await through("behind", target.endpoint) },
     handler: { publicEndpoint, ...limits, ...options.handler },
   });
@@ -85,7 +92,12 @@ export async function startTestBed(options: TestBedOptions): Promise<TestBed> {
   const url = `${await through("control", await link.to(portOf(app.url)))}/`;
   await allowOrigin(s3, target.bucket, new URL(url).origin, options.cors);
   return {
-    ...{ url, requests, s3, link, bucket: target.bucket, publicEndpoint },
+    url,
+    requests,
+    s3,
+    link,
+    bucket: target.bucket,
+    publicEndpoint,
     async sha256(key) {
       const { Body } = await s3.send(new GetObjectCommand({ Bucket: target.bucket, Key: key }));
       return sha256OfStream(Body as Readable);

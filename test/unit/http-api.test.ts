@@ -26,8 +26,15 @@ const cases: Record<string, Case> = {
   beginRequest: {
     schema: api.beginRequest,
     good: {
-      ...{ uploadId: ID, key: "a/b", size: 5, type: "image/png", name: "b" },
-      ...{ method: "multipart", partSize: 5, checksum: "md5", triedForMs: null },
+      uploadId: ID,
+      key: "a/b",
+      size: 5,
+      type: "image/png",
+      name: "b",
+      method: "multipart",
+      partSize: 5,
+      checksum: "md5",
+      triedForMs: null,
     },
     alsoGood: {
       size: [0, Number.MAX_SAFE_INTEGER],

@@ -301,7 +301,8 @@ describe("10,000 parts cost no more than 10", () => {
     return {
       counted,
       plan: {
-        ...{ size, partSize },
+        size,
+        partSize,
         get partCount() {
           counted.looks += 1;
           return inner.partCount;

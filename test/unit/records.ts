@@ -52,7 +52,11 @@ export const records = {
   completing: { ...common, state: "completing", remote: open } satisfies Completing,
   paused: { ...common, state: "paused", reason: "user", remote: open } satisfies Paused,
   waiting: {
-    ...{ ...common, state: "waiting", reason: "backoff", nextAttemptAt: 9_000, attempts: 1 },
+    ...common,
+    state: "waiting",
+    reason: "backoff",
+    nextAttemptAt: 9_000,
+    attempts: 1,
     error: fault,
     remote: open,
   } satisfies Waiting,

@@ -4,7 +4,9 @@ import { records } from "./records.ts";
 
 const upload = (createdAt: number, size: number, order: number) => ({
   ...records.queued,
-  ...{ createdAt, order, plan: { ...records.queued.plan, size } },
+  createdAt,
+  order,
+  plan: { ...records.queued.plan, size },
 });
 
 test("first come, first served; of those that came together the small ones; else in order", () => {

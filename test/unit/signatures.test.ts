@@ -19,7 +19,10 @@ function signer(expiresInMs = 900_000, omit: readonly number[] = []) {
   const asked: number[][] = [];
   const faults: StorageFault[] = [];
   const storage: UploadStorage = {
-    ...{ begin: unused, uploadedParts: unused, complete: unused, abort: unused },
+    begin: unused,
+    uploadedParts: unused,
+    complete: unused,
+    abort: unused,
     async sign(token, parts) {
       const partNumbers = parts.map(({ partNumber }) => partNumber);
       asked.push([...partNumbers]);
@@ -103,7 +106,10 @@ describe("age", () => {
   test("it counts from the question, since the answer may have been long on its way", async () => {
     const asked: number[] = [];
     const storage: UploadStorage = {
-      ...{ begin: unused, uploadedParts: unused, complete: unused, abort: unused },
+      begin: unused,
+      uploadedParts: unused,
+      complete: unused,
+      abort: unused,
       async sign() {
         asked.push(Date.now());
         vi.advanceTimersByTime(20_000);
@@ -145,7 +151,9 @@ describe("faults", () => {
     ["gives a signature of no life", signer(0)],
   ])("a server that %s is at fault, and is asked once", async (_what, { asked, signatures }) => {
     await expect(signatures.get(part(1), none)).rejects.toMatchObject({
-      ...{ name: "StorageFault", kind: "transient", code: "SERVER_RESPONSE_INVALID" },
+      name: "StorageFault",
+      kind: "transient",
+      code: "SERVER_RESPONSE_INVALID",
       detail: expect.stringContaining("part 1"),
     });
     expect(asked).toHaveLength(1);

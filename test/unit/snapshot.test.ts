@@ -23,8 +23,20 @@ test.each(states)("%s: what is always told is told", (state) => {
   const { id, order, key, name, type, owner, durability, attempts, createdAt, updatedAt, plan } =
     records[state];
   expect(halfSent(records[state])).toMatchObject({
-    ...{ id, order, key, name, type, owner, state, durability, attempts, createdAt, updatedAt },
-    ...{ size: plan.size, partSize: plan.partSize, partsTotal: plan.partCount },
+    id,
+    order,
+    key,
+    name,
+    type,
+    owner,
+    state,
+    durability,
+    attempts,
+    createdAt,
+    updatedAt,
+    size: plan.size,
+    partSize: plan.partSize,
+    partsTotal: plan.partCount,
   });
 });
 
@@ -79,7 +91,9 @@ describe("bytes and parts", () => {
     expect(
       snapshotOf({ record: records.done, ledger, lane: "worker", faults: 0 }, progress, 0),
     ).toMatchObject({
-      ...{ uploadedBytes: 12 * MIB, estimatedBytes: 12 * MIB, partsDone: 3 },
+      uploadedBytes: 12 * MIB,
+      estimatedBytes: 12 * MIB,
+      partsDone: 3,
     });
   });
 });

@@ -153,7 +153,11 @@ describe("what the app forbids", () => {
   test("is no fault, and no try", () => {
     const [waiting] = transition({ ...records.uploading, attempts: 2 }, events.conditionsUnmet, NOW);
     expect(waiting).toMatchObject({
-      ...{ state: "waiting", reason: "conditions", nextAttemptAt: 9_500, attempts: 2, remote: open },
+      state: "waiting",
+      reason: "conditions",
+      nextAttemptAt: 9_500,
+      attempts: 2,
+      remote: open,
       error: { code: "CONDITIONS_UNMET", detail: "hours" },
     });
     expect(transition(waiting, events.wake, NOW)[0]).toMatchObject({ state: "uploading", attempts: 2 });

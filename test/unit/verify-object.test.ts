@@ -24,8 +24,13 @@ function isVerified(
 ): Promise<boolean> {
   const size = BODIES.join("").length;
   const common = {
-    ...{ bucket: "b", key: "k", uploadId: "u", owner: null, expiresAt: 1 },
-    ...{ size, checksum },
+    bucket: "b",
+    key: "k",
+    uploadId: "u",
+    owner: null,
+    expiresAt: 1,
+    size,
+    checksum,
   };
   const claims: UploadClaims =
     method === "single"
@@ -33,7 +38,11 @@ function isVerified(
       : { ...common, method, partSize: PART_SIZE, s3UploadId: "s" };
   const plan = { size, partSize: PART_SIZE, partCount: receipts.length };
   return isAsSent(claims, plan, receipts, {
-    ...{ size, etag: "0", hasOwnKey: false, checksum: null, versionId: null },
+    size,
+    etag: "0",
+    hasOwnKey: false,
+    checksum: null,
+    versionId: null,
     ...found,
   });
 }
