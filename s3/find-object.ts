@@ -52,7 +52,7 @@ export async function findObject(client: S3Client, bucket: string, claims: Uploa
     // differ.
     if (isClockNews(client, offsetMs))
       throw new StorageFault("transient", "SERVER_ERROR", {
-        detail: "the clocks differ",
+        detail: "the clocks of the server and of S3 differ",
         cause: toStorageFault(error).cause,
       });
     throw error;

@@ -77,7 +77,8 @@ async function signedRequest(client: S3Client, anyCommand: Command): Promise<Req
     { step: "finalizeRequest", priority: "low", name: "backhaulSignedRequest" },
   );
   await client.send(command);
-  if (!signed) throw new StorageFault("transient", "INTERNAL", { detail: "the SDK has signed nothing" });
+  if (!signed)
+    throw new StorageFault("transient", "INTERNAL", { detail: "the SDK did not sign the request" });
   const { protocol, hostname, port, path, query, headers } = signed;
   const url = new URL(`${protocol}//${hostname}${port === undefined ? "" : `:${port}`}${path}`);
   url.search = String(new URLSearchParams(query));

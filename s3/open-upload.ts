@@ -88,7 +88,7 @@ export async function openMultipartUpload(
     if (!isAll || lost.length > MAX_LOST_TRIES)
       onLeftOpen(
         new StorageFault("transient", "SERVER_ERROR", {
-          detail: `only the ${MAX_LOST_TRIES} newest of the key's open uploads were looked at`,
+          detail: `only the ${MAX_LOST_TRIES} newest of the key's open uploads were checked`,
         }),
       );
   }

@@ -34,7 +34,7 @@ export function toStorageFault(error: unknown): StorageFault {
   const retryAfterMs = retryAfterOf(error);
   return new StorageFault(kind, code, {
     cause,
-    ...(cause.status !== null && { detail: `the storage said ${cause.code}` }),
+    ...(cause.status !== null && { detail: `the storage answered ${cause.code}` }),
     ...(retryAfterMs !== undefined && { retryAfterMs }),
   });
 }

@@ -162,7 +162,7 @@ export function createS3Uploads(
     }
     const found = await find(claims);
     if (found.state === "absent")
-      throw new StorageFault("transient", "SERVER_ERROR", { detail: "the object can't be seen yet" });
+      throw new StorageFault("transient", "SERVER_ERROR", { detail: "S3 does not show the object yet" });
     return verified(claims, receipts, found);
   }
 

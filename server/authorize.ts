@@ -92,12 +92,12 @@ export async function permit(
   if (typeof key !== "string" || typeof owner !== "string" || owner.length > MAX_OWNER_LENGTH)
     throw new StorageFault("transient", "SERVER_ERROR", {
       cause: new TypeError(
-        `authorize should return a key and an owner that are text, the owner of at most ${MAX_OWNER_LENGTH} characters`,
+        `authorize must return key and owner as strings, the owner of at most ${MAX_OWNER_LENGTH} characters`,
       ),
     });
   if (answer.object !== undefined && !v.is(objectSettings, answer.object))
     throw new StorageFault("transient", "SERVER_ERROR", {
-      cause: new TypeError("authorize returned settings for the object that it can't have"),
+      cause: new TypeError("authorize returned invalid settings for the object"),
     });
   if (intent.operation !== "begin" && (answer.key !== intent.key || answer.owner !== intent.owner))
     throw new StorageFault("permanent", "FORBIDDEN", { detail: "the upload belongs to someone else" });

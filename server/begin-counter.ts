@@ -35,7 +35,7 @@ export function createBeginCounter(perMinute: number): BeginCounter {
     }
     if (minute.begun >= perMinute)
       throw new StorageFault("transient", "RATE_LIMITED", {
-        detail: `${perMinute} a minute may begin`,
+        detail: `the limit is ${perMinute} per minute`,
         retryAfterMs: minute.endsAt - now,
       });
     minute.begun++;

@@ -20,7 +20,7 @@ Aborts multipart uploads that were begun long ago and never ended, of whatever p
 Credentials come from where the AWS SDK looks for them: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile, the
 machine's role. They need s3:ListBucketMultipartUploads and s3:AbortMultipartUpload.
 
-Exit code: 0 if all went well, 1 if something failed, 2 if the command makes no sense.
+Exit code: 0 if all went well, 1 if something failed, 2 if the command or its options are invalid.
 `;
 
 const LOOKED_AT_STEP = 1_000;
@@ -57,9 +57,9 @@ function parse(args: readonly string[]): CleanCommand | null {
   const { values, positionals } = parseOptions(args);
   if (values.help) return null;
   const [name, ...others] = positionals;
-  if (name === undefined) throw new UsageError("there is no command: expected clean");
+  if (name === undefined) throw new UsageError("no command was given: expected clean");
   if (name !== "clean" || others.length > 0)
-    throw new UsageError(`there is no command ${[name, ...others].join(" ")}: expected clean`);
+    throw new UsageError(`unknown command ${[name, ...others].join(" ")}: expected clean`);
   const { bucket, "older-than": olderThan, prefix = "", endpoint, "dry-run": dryRun = false } = values;
   if (!bucket) throw new UsageError("--bucket is missing");
   if (olderThan === undefined) throw new UsageError("--older-than is missing");
@@ -118,7 +118,7 @@ async function clean({ endpoint, region, ...options }: CleanCommand): Promise<0 
       onUpload(upload) {
         if (upload.outcome !== "young") console.log(lineOf(upload));
         if (++lookedAt % LOOKED_AT_STEP === 0)
-          console.error(`${lookedAt.toLocaleString("en")} uploads looked at …`);
+          console.error(`${lookedAt.toLocaleString("en")} uploads checked …`);
       },
     });
     console.log(summaryOf(summary, options));

@@ -151,9 +151,12 @@ export function createUploadHandler(options: UploadHandlerOptions): UploadHandle
     // `authorize` may put something in front of a key that begins with "/".
     checkObjectKey(intent.key.replace(/^\/+/, ""), limits);
     const type = toMediaType(intent.type);
-    if (type === null) throw new RequestRefused(400, "type should be a MIME type");
+    if (type === null) throw new RequestRefused(400, "type must be a MIME type");
     if (!v.is(objectMetadata, metadata))
-      throw new RequestRefused(400, "metadata should be names and values of ASCII, 2,048 bytes in all");
+      throw new RequestRefused(
+        400,
+        "metadata must be ASCII names and values, at most 2,048 bytes altogether",
+      );
     const {
       key,
       owner = null,
@@ -216,7 +219,7 @@ export function createUploadHandler(options: UploadHandlerOptions): UploadHandle
   async function sealed(claims: UploadClaims): Promise<string> {
     const token = await tokens.seal(claims);
     if (token.length > MAX_TOKEN_LENGTH)
-      throw new RequestRefused(400, "key, type, metadata and headers of the object are too long together");
+      throw new RequestRefused(400, "the object's key, type, metadata and headers are too long altogether");
     return token;
   }
 
@@ -304,5 +307,5 @@ function checkCut({ method, size, partSize }: BeginIntent, limits: StorageLimits
       `${size} bytes in one PUT, while ${limits.maxPartBytes} are allowed`,
     );
   if (partSize !== size)
-    throw new UploadError("PART_SIZE_INVALID", `${partSize} bytes in one PUT of ${size}`);
+    throw new UploadError("PART_SIZE_INVALID", `${partSize} bytes, for a single PUT of ${size}`);
 }

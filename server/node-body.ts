@@ -50,7 +50,7 @@ function streamedBody(req: IncomingMessage): NodeBody {
         const onBroken = () => {
           if (!listening) return;
           discard();
-          controller.error(new Error("the client broke off"));
+          controller.error(new Error("the client disconnected"));
         };
         // Paused first: a listener for data would start the flow.
         req.pause();

@@ -6,7 +6,7 @@ import type { Patience } from "./patience.ts";
  * read waits at the client's end.
  */
 export interface RangeBody {
-  /** Why no more will come: the client has gone, or was sent away by `end`. */
+  /** Why no more bytes will come: the client has disconnected, or `end` was called. */
   readonly broken: StorageFault | null;
   /** The next `bytes` of it. One part at a time: the one before must be read or skipped. */
   part(bytes: number): PartBody;
@@ -100,13 +100,12 @@ export function rangeBody(stream: ReadableStream<Uint8Array> | null, patience: P
     },
     end(reason) {
       broken ??= reason;
-      // This also settles a read that waits. If the cancelation fails, nobody is left whom that would
-      // concern.
+      // Canceling also settles a pending read. A cancelation that fails concerns nobody any more.
       void reader?.cancel().catch(() => {});
     },
   };
 }
 
 export function clientGone(cause?: unknown): StorageFault {
-  return new StorageFault("network", "NETWORK", { detail: "the client has gone", cause });
+  return new StorageFault("network", "NETWORK", { detail: "the client has disconnected", cause });
 }

@@ -91,7 +91,7 @@ export function createBodyReader(options: BodyReaderOptions): BodyReader {
     try {
       for (;;) {
         const { done, value } = await readChunk(reading);
-        if (reading.isGivenUp) throw new RequestRefused(408, "the body did not come in time");
+        if (reading.isGivenUp) throw new RequestRefused(408, "the body did not arrive in time");
         if (done) return concatenated(reading);
         hold(reading, value);
         if (reading.length > maxBytes && maxBytes === MAX_BODY_BYTES && mayBeLarge) {
@@ -151,7 +151,7 @@ async function readChunk({ reader, isGivenUp }: Reading) {
     return await reader.read();
   } catch {
     if (isGivenUp) return { done: true, value: undefined } as const;
-    throw new RequestRefused(400, "the body broke off");
+    throw new RequestRefused(400, "the body ended early");
   }
 }
 
@@ -171,7 +171,7 @@ function tooLarge(maxBytes: number): RequestRefused {
 
 function parseJson(bytes: Uint8Array): unknown {
   if (bytes.length > MAX_BODY_BYTES && countOf("[", bytes) > MAX_VOUCHED_ARRAYS)
-    throw new RequestRefused(400, "the body has arrays in arrays");
+    throw new RequestRefused(400, "the body must not nest arrays");
   try {
     return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
   } catch {

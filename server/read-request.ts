@@ -16,7 +16,7 @@ export function operationOf(request: Request, basePath: string | undefined): Ope
   const isMounted = basePath === undefined || pathname.slice(0, at) === basePath;
   const operation = OPERATIONS.find((candidate) => candidate === pathname.slice(at + 1));
   if (!isMounted || operation === undefined)
-    throw new RequestRefused(404, `there are ${OPERATIONS.join(", ")}`);
+    throw new RequestRefused(404, `the operations are ${OPERATIONS.join(", ")}`);
   const method = operation === "relay" ? "PUT" : "POST";
   if (request.method !== method) throw new RequestRefused(405, `use ${method}`, { allow: method });
   return operation;
@@ -48,15 +48,15 @@ export function readRelayHead({ url, headers }: Request): RelayHead {
   const query = new URL(url).searchParams;
   // The rest of its bytes need not come: the connection ends with the answer.
   if (isEnded(headers.get("cookie"), query.get("fetch") ?? ""))
-    throw new RequestRefused(409, "this transfer was taken back", { connection: "close" });
+    throw new RequestRefused(409, "this background fetch was taken back", { connection: "close" });
   const range = parseOrRefuse(Object.fromEntries(query), relayQuery);
   const token = headers.get(RELAY_TOKEN_HEADER) ?? "";
   if (token === "") throw new RequestRefused(400, `the header ${RELAY_TOKEN_HEADER} is missing`);
   requireUncompressed(headers);
   const length = headers.get("content-length");
   if (length === null)
-    throw new RequestRefused(411, "the length is missing, or another parser read the body");
-  if (!/^\d{1,16}$/.test(length)) throw new RequestRefused(400, "the content length is no number");
+    throw new RequestRefused(411, "the content length is missing, or another parser has read the body");
+  if (!/^\d{1,16}$/.test(length)) throw new RequestRefused(400, "the content length is not a number");
   return { range, token, contentLength: Number(length) };
 }
 

@@ -77,7 +77,12 @@ function tooMany(detail: string): StorageFault {
 function settledOrAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     const onAbort = () =>
-      reject(new StorageFault("network", "NETWORK", { detail: "the client has gone", cause: signal.reason }));
+      reject(
+        new StorageFault("network", "NETWORK", {
+          detail: "the client has disconnected",
+          cause: signal.reason,
+        }),
+      );
     signal.addEventListener("abort", onAbort, { once: true });
     if (signal.aborted) onAbort();
     work.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));

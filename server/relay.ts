@@ -188,7 +188,7 @@ export function createRelay(options: RelayOptions): Relay {
 /** @throws {StorageFault | RequestRefused} */
 function checkHead(claims: UploadClaims, plan: PartPlan, { range, contentLength }: RelayHead): void {
   if (range.uploadId !== claims.uploadId)
-    throw new StorageFault("permanent", "TOKEN_INVALID", { detail: "it is another upload's" });
+    throw new StorageFault("permanent", "TOKEN_INVALID", { detail: "it belongs to another upload" });
   const { first, count } = range;
   if (first + count - 1 > plan.partCount)
     throw new RequestRefused(
@@ -197,7 +197,7 @@ function checkHead(claims: UploadClaims, plan: PartPlan, { range, contentLength 
     );
   const expected = partRangeBytes(plan, first, count);
   if (contentLength !== expected)
-    throw new RequestRefused(400, `${contentLength} bytes, while these parts have ${expected}`);
+    throw new RequestRefused(400, `the body has ${contentLength} bytes; these parts have ${expected}`);
 }
 
 function requireUnread(request: Request, bytes: number): void {

@@ -74,12 +74,14 @@ export function requireRules({ maxBytes, types, keys, beginsPerMinute, relaysAtO
 export function checkRules({ maxBytes, types, keys }: UploadRules, { key, size, type }: Candidate): void {
   if (maxBytes !== undefined && size > maxBytes)
     throw new StorageFault("permanent", "FILE_TOO_LARGE", {
-      detail: `${size} bytes, while ${maxBytes} are allowed`,
+      detail: `${size} bytes; the limit is ${maxBytes}`,
     });
   if (types !== undefined && !types.some((pattern) => matchesMediaType(type, pattern)))
-    throw new StorageFault("permanent", "FILE_TYPE_REFUSED", { detail: `allowed are ${types.join(", ")}` });
+    throw new StorageFault("permanent", "FILE_TYPE_REFUSED", {
+      detail: `allowed types: ${types.join(", ")}`,
+    });
   if (keys !== undefined && !isWhollyMatched(key, keys))
-    throw new StorageFault("permanent", "FORBIDDEN", { detail: "no object may have this key" });
+    throw new StorageFault("permanent", "FORBIDDEN", { detail: "the server's rules do not allow this key" });
 }
 
 /** The whole key, as with HTML's `pattern`: a forgotten "^" or "$" would let everything through. */

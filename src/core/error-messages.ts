@@ -2,66 +2,71 @@ import { UploadError, type UploadErrorCode, type UploadErrorWire } from "./error
 
 const MESSAGES: Readonly<Record<UploadErrorCode, string>> = {
   KEY_INVALID:
-    "The object key is not usable. Give a key of 1 to 1,024 bytes with no control characters and no '..' segment.",
+    "The object key is invalid. Use a key of 1 to 1,024 bytes without control characters and '..' segments.",
   FILE_TOO_LARGE:
-    "The file is larger than the upload server or the storage takes. Split it, or raise the limit on the server.",
-  FILE_TYPE_REFUSED: "The upload server takes no files of this type. Pick one of another type.",
-  FILE_INVALID: "This is not a file that can be uploaded. Pass a File or a Blob.",
-  FILE_MISMATCH: "This is another file than the one that was added. Pick that one again.",
+    "The file is larger than the upload server or the storage allows. Split it, or raise the limit on the server.",
+  FILE_TYPE_REFUSED: "The upload server does not allow files of this type. Pick a file of another type.",
+  FILE_INVALID: "This is not a file that can be uploaded. Pass a File, a Blob or a FileSystemFileHandle.",
+  FILE_MISMATCH: "This is not the file that was added. Pick the same file again.",
   PART_SIZE_INVALID:
-    "The part size is out of bounds. Leave it out, or choose one that the storage's limits allow.",
-  OPTION_INVALID: "An option has a value that makes no sense. See the documentation of the call.",
+    "The part size is out of bounds. Leave it out, or choose one within the storage's limits.",
+  OPTION_INVALID: "An option has an invalid value. See the documentation of the call.",
   NOT_SUPPORTED:
-    "This browser has no service workers here. Serve the page by HTTPS (or localhost) and use a current browser.",
-  PROTOCOL_MISMATCH: "The page and its service worker are of different versions. Reload the page.",
-  WORKER_UNREACHABLE: "The service worker does not answer. Reload the page; uploads already added are kept.",
+    "Service workers are not available on this page. Serve it over HTTPS (or from localhost) and use a current browser.",
+  PROTOCOL_MISMATCH: "The page and its service worker have different versions. Reload the page.",
+  WORKER_UNREACHABLE:
+    "The service worker does not answer. Reload the page; uploads that were added are kept.",
   CONNECTION_CLOSED:
     "This page has disconnected from its uploads by close(). They go on; connect again to follow or control them.",
   DATABASE_UNAVAILABLE:
-    "The browser gives this site no database (IndexedDB), so uploads can't be kept. Leave private browsing, or allow site data.",
+    "The browser does not let this site store data (IndexedDB), so uploads can't be kept. Leave private browsing, or allow site data.",
   DATABASE_CLOSED:
     "The browser has closed the site's database. It will be reopened automatically; uploads are kept unless the site's data was deleted.",
   DATABASE_TOO_NEW:
     "A newer version of this app has changed the database. Reload the page to get that version.",
-  OWNER_CHANGED: "Another user has signed in meanwhile, in another tab. Reload the page.",
-  UPLOAD_NOT_FOUND: "There is no upload with this id. It may have been removed in another tab.",
-  STATE_INVALID: "The upload is not in a state that allows this.",
+  OWNER_CHANGED: "Another user has signed in, in another tab. Reload the page.",
+  UPLOAD_NOT_FOUND:
+    "There is no upload with this id. It may have been removed in another tab, or belong to a user who has signed out.",
+  STATE_INVALID: "The upload's state does not allow this.",
   QUOTA_EXCEEDED: "The device has no room to keep a copy of the file. Free some space and add it again.",
   FILE_LOST: "The browser no longer has the file's bytes. Pick the same file again.",
   FILE_PERMISSION:
-    "The browser may no longer read the file. Let the user allow it again (requestPermission), on a click.",
-  FILE_CHANGED: "The file was changed while it was uploaded. Add it again.",
+    "The browser may no longer read the file. Ask the user to allow it again: call requestPermission on a click.",
+  FILE_CHANGED: "The file was changed while it was being uploaded. Add it again.",
   CONDITIONS_UNMET:
-    "The app wants this upload to wait, for a time of day or for an unmetered network. It goes on by itself.",
+    "The upload waits for the app's conditions, such as a time of day or an unmetered network. It will go on by itself.",
   CANCELED: "The upload was canceled.",
-  REQUEST_INVALID: "The upload server refused the request as malformed.",
-  TOKEN_INVALID: "The upload's token is missing, forged or for something else. Add the file again.",
+  REQUEST_INVALID:
+    "The upload server refused the request as malformed. Check that the page and the server use the same version.",
+  TOKEN_INVALID: "The upload's token is missing, invalid, or belongs to another upload. Add the file again.",
   TOKEN_EXPIRED: "The upload's token has expired. Add the file again.",
-  UNAUTHORIZED: "The upload server wants the user to sign in.",
-  FORBIDDEN: "The upload is not allowed, by the upload server or by the storage.",
-  UPLOAD_GONE: "The storage has dropped the unfinished upload. It starts again from its first byte.",
-  PARTS_MISMATCH: "The storage does not hold the parts that were sent. They are sent again.",
+  UNAUTHORIZED: "The user is not signed in. The upload goes on after signing in.",
+  FORBIDDEN:
+    "The upload server or the storage does not allow this upload. Check the user's permissions and the bucket's policy.",
+  UPLOAD_GONE: "The storage has dropped the unfinished upload. It will start again from its first byte.",
+  PARTS_MISMATCH: "The storage does not hold the parts that were sent. They will be sent again.",
   VERIFICATION_FAILED:
-    "The stored object is not the file that was sent. Retry, and check what else writes to this key.",
+    "The stored object is not the file that was sent. Retry, and check whether something else writes to this key.",
   STORAGE_RESPONSE_INVALID:
-    "The storage's answer is not what it should be. Check that the bucket's CORS rules expose the ETag header.",
+    "The storage's answer is invalid. Check that the bucket's CORS rules expose the ETag header.",
   SERVER_RESPONSE_INVALID:
-    "The upload server's answer is not what it should be. Check the endpoint's URL and the server's version.",
+    "The upload server's answer is invalid. Check the endpoint's URL and the server's version.",
   OBJECT_EXISTS:
-    "Another object is there under this key, and the app does not let it be replaced. Add the file again under another key.",
+    "There is already an object with this key, and the app does not allow replacing it. Add the file again under another key.",
   REQUEST_TOO_LARGE:
-    "Something in front of the upload server refuses requests of this size. Raise its limit (a body parser such as express.json() must come after the upload handler). It will be retried.",
-  RATE_LIMITED: "The upload server takes no more at the moment. The upload goes on when its turn comes.",
-  SERVER_ERROR: "The upload server or the storage has a problem at the moment. It is tried again.",
-  SLOW_DOWN: "The storage asks for fewer requests at the moment. It is tried again, with fewer at once.",
-  STALLED: "A part did not get through in the time that a slow link needs. It is sent again.",
-  BAD_DIGEST: "A part was damaged on its way, as the storage has noticed. It is sent again.",
+    "A proxy or middleware in front of the upload server refuses requests of this size. Raise its limit (a body parser such as express.json() must come after the upload handler). The upload will be retried.",
+  RATE_LIMITED: "The upload server is limiting new uploads. This one will start when allowed.",
+  SERVER_ERROR: "The upload server or the storage is failing at the moment. The upload will be retried.",
+  SLOW_DOWN: "The storage asks for fewer requests. The upload will go on with fewer at once.",
+  STALLED: "A part made no progress for too long. It will be sent again.",
+  BAD_DIGEST: "A part was damaged on its way to the storage. It will be sent again.",
   STORAGE_UNREACHABLE:
-    "The upload server answers, but the storage can't be reached or refuses without saying so. Check the bucket's CORS rules, and whether this network lets requests to it pass. It is tried again.",
+    "The upload server answers, but the storage can't be reached, or refuses without CORS headers. Check the bucket's CORS rules, and whether this network allows requests to the storage. The upload will be retried.",
   CHECKSUM_UNAVAILABLE:
-    "This worker can't make the checksum that the upload was begun with. It must be served with that one until no such upload is left, and its Content Security Policy must have 'wasm-unsafe-eval'.",
-  INTERNAL: "Something unexpected went wrong inside the uploader. It is tried again; please report it.",
-  NETWORK: "The network can't be reached at the moment. It is tried again.",
+    "The worker can't compute the checksum that the upload was begun with. Keep serving the worker with that checksum until no such upload is left, and allow 'wasm-unsafe-eval' in its Content Security Policy.",
+  INTERNAL:
+    "Something unexpected went wrong inside the uploader. The upload will be retried; please report it.",
+  NETWORK: "The network can't be reached at the moment. The upload will be retried.",
 };
 
 /** The sentence for people: what went wrong, what to do, and the detail. */

@@ -19,7 +19,7 @@ export function checkObjectKey(key: string, limits: Pick<StorageLimits, "maxKeyB
   if (key.startsWith("/")) throw new UploadError("KEY_INVALID", "it starts with '/'");
   const bytes = utf8Length(key);
   if (bytes > limits.maxKeyBytes)
-    throw new UploadError("KEY_INVALID", `it has ${bytes} bytes, ${limits.maxKeyBytes} are allowed`);
+    throw new UploadError("KEY_INVALID", `it has ${bytes} bytes; the limit is ${limits.maxKeyBytes}`);
 }
 
 // The core has no TextEncoder: it may use the language only.

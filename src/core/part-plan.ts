@@ -40,7 +40,7 @@ export function planParts(size: number, partSize: number, limits: StorageLimits 
 export function checkSize(size: number, limits: StorageLimits = S3_LIMITS): void {
   if (!Number.isSafeInteger(size) || size < 0) throw new UploadError("FILE_INVALID", `its size is ${size}`);
   const largest = Math.min(limits.maxObjectBytes, limits.maxParts * limits.maxPartBytes);
-  if (size > largest) throw new UploadError("FILE_TOO_LARGE", `${size} bytes, while ${largest} are allowed`);
+  if (size > largest) throw new UploadError("FILE_TOO_LARGE", `${size} bytes; the limit is ${largest}`);
 }
 
 export function countParts(size: number, partSize: number): number {

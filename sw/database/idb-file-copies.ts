@@ -114,7 +114,7 @@ async function putInChunks(
 /** @throws {UploadError} `CANCELED` */
 async function checkNotSuperseded(tx: WriteTransaction, id: string, { copyId }: CopyHead): Promise<void> {
   const first = await tx.objectStore("chunks").getKey([id, copyId, 0]);
-  if (first === undefined) throw new UploadError("CANCELED", "deleted or put anew");
+  if (first === undefined) throw new UploadError("CANCELED", "the copy was deleted or replaced");
 }
 
 /** A death in the middle of a copy has left its pieces. What is kept already stays until the new copy is whole. */

@@ -98,7 +98,7 @@ export class Commands implements UploadCommands {
     const upload = this.#find(id);
     const { record } = upload;
     if (record.state !== "waiting" || record.reason !== "file")
-      throw new UploadError("STATE_INVALID", "it does not wait for its file");
+      throw new UploadError("STATE_INVALID", "the upload is not waiting for its file");
     const bytes = await openSource(source);
     const isSameTime =
       record.lastModified === null || (bytes instanceof File && bytes.lastModified === record.lastModified);
@@ -112,7 +112,7 @@ export class Commands implements UploadCommands {
   async handle(id: string): Promise<FileSystemFileHandle> {
     const source = await this.#options.database.bytes(this.#find(id).id);
     if (!source || source instanceof Blob)
-      throw new UploadError("STATE_INVALID", "it was not added by a handle");
+      throw new UploadError("STATE_INVALID", "the file was not added by a handle");
     return source;
   }
 
@@ -153,7 +153,7 @@ export class Commands implements UploadCommands {
 
   async cancel(id: string): Promise<void> {
     const upload = this.#find(id);
-    if (upload.record.state === "done") throw new UploadError("STATE_INVALID", "it is done already");
+    if (upload.record.state === "done") throw new UploadError("STATE_INVALID", "the upload is already done");
     await this.#options.roster.apply(upload, { type: "cancel" });
   }
 

@@ -100,7 +100,7 @@ export function createS3Storage(
     useAuthSource() {},
     async begin({ uploadId, key, size, type: wantedType, method, partSize, checksum, triedForMs }) {
       const type = toMediaType(wantedType);
-      if (type === null) throw new UploadError("REQUEST_INVALID", "type should be a MIME type");
+      if (type === null) throw new UploadError("REQUEST_INVALID", "type must be a MIME type");
       const claims = { bucket, key, uploadId, size, checksum, owner: null, expiresAt: NEVER };
       const token = (of: UploadClaims) => ({ key, token: JSON.stringify(of) });
       if (method === "single") return token({ ...claims, method, type });

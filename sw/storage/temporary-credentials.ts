@@ -99,7 +99,7 @@ function settle(
 ): Promise<unknown> {
   return new Promise((resolve, reject) => {
     const undo = clock.after(TIMEOUT_MS, () =>
-      reject(new StorageFault("network", "NETWORK", { detail: "no credentials came" })),
+      reject(new StorageFault("network", "NETWORK", { detail: "fetching the credentials took too long" })),
     );
     // Within `then`, so that what it throws at once is caught as well.
     Promise.resolve()
@@ -115,7 +115,7 @@ function checked(answer: unknown): Credentials {
   // Not the issue's message: it quotes what it has got.
   const place = v.getDotPath(parsed.issues[0]) ?? "the whole";
   throw new StorageFault("transient", "SERVER_RESPONSE_INVALID", {
-    detail: `credentials: ${place} is not as it should be`,
+    detail: `credentials: ${place} is missing or invalid`,
   });
 }
 
@@ -129,7 +129,7 @@ function toFault(error: unknown, now: number): StorageFault {
   }
   if (isNetworkError(error)) return new StorageFault("network", "NETWORK", { cause: error });
   return new StorageFault("transient", "SERVER_ERROR", {
-    detail: "the app gave no credentials",
+    detail: "the app returned no credentials",
     cause: error,
   });
 }

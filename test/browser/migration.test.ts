@@ -300,10 +300,8 @@ function leaveAsVersion1(page: Page, databaseName: string): Promise<{ id: string
         key: "done",
         wantedKey: "done",
         name: "done",
-        ...{
-          state: "done",
-          object: { key: "done", size: plan.size, etag: "abc-3", location: "http://s3.test/done" },
-        },
+        state: "done",
+        object: { key: "done", size: plan.size, etag: "abc-3", location: "http://s3.test/done" },
       });
       const etag = answer.headers.get("etag")?.replaceAll('"', "");
       tx.objectStore("parts").add({ uploadId: id, partNumber: 1, state: "done", etag });

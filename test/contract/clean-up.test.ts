@@ -36,11 +36,11 @@ async function backhaul(args: readonly string[], env: Readonly<Record<string, st
   return { code, lines: stdout.trimEnd().split("\n"), stdout, stderr };
 }
 
-describe("a command that makes no sense", () => {
+describe("an invalid command", () => {
   it.each([
-    [[], "there is no command"],
-    [["clear"], "there is no command clear"],
-    [["clean", "all"], "there is no command clean all"],
+    [[], "no command was given"],
+    [["clear"], "unknown command clear"],
+    [["clean", "all"], "unknown command clean all"],
     [["clean", "--older-than", "24h"], "--bucket is missing"],
     [["clean", "--bucket", "", "--older-than", "24h"], "--bucket is missing"],
     [["clean", "--bucket", "b"], "--older-than is missing"],
@@ -132,7 +132,7 @@ function describeCleanUp(name: string, start: () => Promise<S3Engine>) {
       const young = await clean("many", "1h");
       expect(young).toMatchObject({ code: 0 });
       expect(young.lines).toEqual(["1,105 open uploads, 0 of them older than 1h: 0 aborted"]);
-      expect(young.stderr).toContain("1,000 uploads looked at");
+      expect(young.stderr).toContain("1,000 uploads checked");
 
       const dry = await clean("many", "0s", "--dry-run");
       expect(dry.code).toBe(0);

@@ -1,7 +1,8 @@
 import { s3Error } from "./answers.ts";
 import { type End, failed } from "./end.ts";
 import type { Action, Fault, Line } from "./fault.ts";
-import { clockFaults, type Hands, type Kind, separateFaults, sharedFaults } from "./kinds.ts";
+import type { Hands, Kind } from "./kind.ts";
+import { clockFaults, separateFaults, sharedFaults } from "./kinds.ts";
 import { type Method, TARGETS, type Target } from "./targets.ts";
 
 /** One way an upload can be disturbed, and how it should end. */

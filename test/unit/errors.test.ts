@@ -22,7 +22,7 @@ test("the wire form survives JSON and structured clone, and becomes what people 
   for (const wire of [JSON.parse(JSON.stringify(toWire(error))), structuredClone(toWire(error))]) {
     const copy = explained(wire);
     expect(copy).toMatchObject({ name: "UploadError", code: "KEY_INVALID", detail: "it is empty" });
-    expect(copy.message).toMatch(/^The object key is not usable\. .*\(it is empty\)$/);
+    expect(copy.message).toMatch(/^The object key is invalid\. .*\(it is empty\)$/);
     expect(isUploadError(copy)).toBe(true);
   }
   expect(messageOf({ code: "CANCELED", detail: "" })).toBe("The upload was canceled.");

@@ -136,7 +136,7 @@ describe("what is no answer", () => {
     const source = newSource(async () => answer() as TemporaryCredentials);
     const fault = await faultOf(source);
     expect(fault).toMatchObject({ kind: "transient", code: "SERVER_RESPONSE_INVALID" });
-    expect((fault as StorageFault).detail).toBe(`credentials: ${place} is not as it should be`);
+    expect((fault as StorageFault).detail).toBe(`credentials: ${place} is missing or invalid`);
   });
 
   test("credentials that are past their end", async () => {
