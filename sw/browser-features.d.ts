@@ -1,4 +1,4 @@
-/** What TypeScript's own library lacks, as far as the worker uses it. Chromium only. */
+/** Interfaces of Chromium that the worker uses and TypeScript's own library lacks. */
 
 interface WorkerNavigator {
   readonly connection?: EventTarget & { readonly type?: string; readonly saveData?: boolean };

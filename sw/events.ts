@@ -14,7 +14,8 @@ export interface EventsContext {
 }
 
 /**
- * What each of the worker's events means. Must be called while the worker's script first runs, or the browser fires none.
+ * Listens to the worker's events. Must be called while the worker's script first runs, since browsers
+ * dispatch no events to listeners that are added later.
  *
  * @returns what every event does in the end: it starts what can be started, and settles when there is nothing left to do
  */

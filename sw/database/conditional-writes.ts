@@ -2,7 +2,7 @@ import type { PartRecord, UploadRecord } from "../model/index.ts";
 import { transition } from "../model/index.ts";
 import type { Applied, EventOfUpload } from "./upload-database.ts";
 
-/** What every upload database writes, as functions of what it has found in the same transaction. */
+/** The writes of every upload database, as functions of the rows that were read in the same transaction. */
 
 export interface AppliedEvents {
   readonly results: readonly Applied[];

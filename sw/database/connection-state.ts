@@ -30,7 +30,7 @@ export class ConnectionState {
   /** As `UploadDatabase.onClosed`. */
   onLost(listener: () => void): () => void {
     this.#listeners.add(listener);
-    // It may have been lost before anybody could listen.
+    // The connection may have been lost before anybody could listen.
     if (this.#state === "lost") queueMicrotask(() => this.#tellListeners());
     return () => void this.#listeners.delete(listener);
   }

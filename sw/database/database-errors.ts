@@ -1,6 +1,9 @@
 import { UploadError } from "../../src/core/errors.ts";
 
-/** What a failure of IndexedDB means to the user. What is no `DOMException` is a fault of this library, and stays. */
+/**
+ * Translates an error of IndexedDB into one for the user. Errors other than `DOMException`s are faults of
+ * this library and stay as they are.
+ */
 export function databaseError(error: unknown): unknown {
   if (!(error instanceof DOMException)) return error;
   switch (error.name) {
@@ -15,7 +18,10 @@ export function databaseError(error: unknown): unknown {
   }
 }
 
-/** What a failure to store a file's bytes means, where that differs from a failure to store anything else. */
+/**
+ * Translates an error of storing a file's bytes, where that means something else than an error of storing a
+ * record.
+ */
 export function copyError(error: unknown): unknown {
   if (!(error instanceof DOMException)) return error;
   switch (error.name) {

@@ -59,7 +59,8 @@ export async function openIdbDatabase(name: string, { clock, uuid }: IdbPlatform
     all: () =>
       connection.read(["uploads"], async (tx) => {
         const uploads = tx.objectStore("uploads");
-        // By their keys: what another version wrote may lack the field that the index is made of.
+        // Rows are read by their keys, since rows of another version may lack the field that the index is
+        // made of.
         const [ids, rows] = await Promise.all([uploads.getAllKeys(), uploads.getAll()]);
         const records = rows.filter(isUploadRecord).sort((a, b) => a.order - b.order);
         const readable = new Set(records.map(({ id }) => id));
@@ -146,7 +147,7 @@ export async function openIdbDatabase(name: string, { clock, uuid }: IdbPlatform
 type Setting = BackhaulSchema["settings"]["key"];
 type PartStore = IDBPObjectStore<BackhaulSchema, StoreNames<BackhaulSchema>[], "parts", "readwrite">;
 
-/** Those of them that are stored and can be read. */
+/** The records of these ids that are stored and can be read. */
 async function recordsFound(tx: WriteTransaction, ids: readonly string[]): Promise<UploadRecord[]> {
   const uploads = tx.objectStore("uploads");
   // In Chromium to read all rows at once takes about a third of the time that one request for each takes.

@@ -1,4 +1,7 @@
-/** What outlives the worker: the port, its IndexedDB and its memory, and what stored rows must look like. */
+/**
+ * The upload database, which outlives the worker: the port, its implementations in IndexedDB and in memory,
+ * and the schema of stored rows.
+ */
 
 export { openIdbDatabase } from "./idb-database.ts";
 export type { UploadDatabase } from "./upload-database.ts";

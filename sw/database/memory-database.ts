@@ -5,7 +5,9 @@ import { applyEvents, claimOf, isOpenUnder, isSendingUnder, recordsToAdd } from 
 import { ConnectionState } from "./connection-state.ts";
 import type { UploadDatabase } from "./upload-database.ts";
 
-/** What a browser would hold on disk: it outlives the connections to it, as it would outlive workers. */
+/**
+ * The data that a browser would hold on disk. It outlives the connections to it, as it would outlive workers.
+ */
 export class MemoryDisk {
   readonly uploads = new Map<string, UploadRecord>();
   /** Ids of rows that only another version could read. */
@@ -18,7 +20,7 @@ export class MemoryDisk {
   usesAuth = false;
   /** Bytes that the copies of all files may have together. */
   capacityBytes = Number.POSITIVE_INFINITY;
-  /** What closes each open connection, as seen from outside. */
+  /** Functions that close each open connection from outside. */
   readonly connections = new Set<() => void>();
 
   /** Closes every connection, as a browser may at any time. */
@@ -168,7 +170,7 @@ class MemoryDatabase implements UploadDatabase {
   async putBytes(id: string, source: Source, signal?: AbortSignal) {
     signal?.throwIfAborted();
     const disk = this.#open();
-    // As in IndexedDB, what was kept before takes its room until the new copy is whole.
+    // As in IndexedDB, the copy before takes up its room until the new one is whole.
     if (disk.usedBytes + sizeOf(source) > disk.capacityBytes) throw new UploadError("QUOTA_EXCEEDED");
     disk.bytes.set(id, source);
   }

@@ -46,7 +46,10 @@ export async function migrate(
 
 type Row = Readonly<Record<string, unknown>>;
 
-/** What rows of version 1 lack. Some builds of it wrote a checksum already; fields that are there stay as they are. */
+/**
+ * The fields that rows of version 1 lack. Some builds of version 1 wrote a checksum already, so fields that
+ * are there are kept.
+ */
 const UPLOAD_FIELDS_OF_2 = { checksum: "none", priority: 0, constraints: null } as const;
 const PART_FIELDS_OF_2 = { checksum: null } as const;
 

@@ -39,7 +39,7 @@ export interface UploadDatabase {
 
   /** The claims and receipts of one upload, ascending by part number. */
   parts(id: string): Promise<readonly PartRecord[]>;
-  /** Those of all uploads in one read, by upload id. Uploads without any are left out. */
+  /** The parts of all uploads in one read, by upload id. Uploads without parts are left out. */
   allParts(): Promise<ReadonlyMap<string, readonly PartRecord[]>>;
   /** Claims parts before their PUTs go out. False if the upload is not being sent with this token any more. */
   claimParts(id: string, token: string, partNumbers: readonly number[]): Promise<boolean>;

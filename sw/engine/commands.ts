@@ -29,7 +29,7 @@ export interface CommandsOptions {
   readonly fetches: BackgroundFetches;
 }
 
-/** What pages want of the uploads. */
+/** Carries out the commands of pages. */
 export class Commands implements UploadCommands {
   readonly #options: CommandsOptions;
 

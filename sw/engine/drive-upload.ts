@@ -134,7 +134,7 @@ async function complete(upload: LiveUpload, record: Completing, context: DriveCo
   await context.apply(upload, { type: "completed", object });
 }
 
-/** What an error means to the upload. */
+/** Translates an error into events of the upload. */
 function eventsOf(error: unknown, upload: LiveUpload, context: DriveContext): readonly UploadEvent[] {
   if (error instanceof UploadError) {
     if (error.code === "FILE_LOST" || error.code === "FILE_PERMISSION")

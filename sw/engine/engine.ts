@@ -16,7 +16,7 @@ import { Publisher } from "./publisher.ts";
 import { Roster } from "./roster.ts";
 import { Supervisor } from "./supervisor.ts";
 
-/** What the worker does with all uploads. */
+/** All that a worker runs to send uploads, from its start to its end. */
 export interface Engine {
   readonly commands: Commands;
   readonly supervisor: Supervisor;
@@ -37,7 +37,10 @@ export interface EngineContext {
   readonly trace: Trace;
   readonly lifecycle: Lifecycle;
   readonly name: ScopedName;
-  /** This engine has ended, since what it rests on has failed. Another one may be started. */
+  /**
+   * Called when this engine has ended because its database or its lock has failed. Another one may be
+   * started.
+   */
   readonly onEnded: (error: unknown) => void;
 }
 
@@ -114,10 +117,11 @@ export async function startEngine(context: EngineContext): Promise<Engine> {
     dispose();
     throw error;
   }
-  // What the browser carries is looked up before it is sent, so that this need not succeed.
+  // Parts that background fetches may have sent are looked up at S3 before they are sent, so following the
+  // fetches may fail.
   await fetches.follow().catch((error) => console.warn("backhaul: Background Fetch can't be read.", error));
   trace({ type: "started", uploads: roster.own().length });
-  // Held until this engine ends. During an update the old worker may still be driving.
+  // The lock is held until this engine ends. During an update the old worker may still hold it.
   platform.locks
     .hold(name, async () => {
       if (hasEnded) return;

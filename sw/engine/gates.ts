@@ -3,7 +3,10 @@ import { StorageFault, type UploadStorage } from "../../src/core/storage.ts";
 import { Breaker, isPassing } from "../model/index.ts";
 import type { Platform } from "../platform/index.ts";
 
-/** What all uploads share of the outside: while one gate is shut, a single request now and then finds out whether it opens. */
+/**
+ * Circuit breakers that all uploads share. While one is shut, a single request now and then finds out whether
+ * it opens.
+ */
 export class Gates {
   /** The app's server. */
   readonly server: Breaker;
@@ -12,7 +15,7 @@ export class Gates {
   /** The user's sign-in. */
   readonly auth: Breaker;
   readonly #platform: Pick<Platform, "clock" | "random">;
-  /** What has shut the server's gate. */
+  /** The fault that has shut the server's gate. */
   #serverFault: { readonly operation: keyof UploadStorage; readonly isNetwork: boolean } | undefined;
 
   constructor(platform: Pick<Platform, "clock" | "random">, policy: RetryPolicy) {
@@ -32,7 +35,7 @@ export class Gates {
     return Math.max(...this.#all.map((gate) => gate.waitMs(now)));
   }
 
-  /** One of them is shut, so that uploads are tried one at a time. */
+  /** Whether a gate is shut, so that uploads are tried one at a time. */
   get areShut(): boolean {
     return this.#all.some(({ isOpen }) => isOpen);
   }

@@ -18,7 +18,10 @@ export interface HandedOverOptions {
   readonly trace: (step: TraceStep) => void;
 }
 
-/** What the browser's own transfers may carry, carry, and have brought. */
+/**
+ * The uploads that may be handed over to the browser, those that are, and the parts that have arrived that
+ * way.
+ */
 export class HandedOverUploads {
   readonly #options: HandedOverOptions;
 
@@ -38,7 +41,7 @@ export class HandedOverUploads {
     return upload !== undefined && !roster.isOwn(upload);
   }
 
-  /** What a page could hand over now: whatever is open at S3 and neither ended nor paused. */
+  /** The uploads that a page could hand over now: those open at S3 and neither ended nor paused. */
   async candidates(): Promise<HandOverCandidate[]> {
     const { roster, database } = this.#options;
     const candidates: HandOverCandidate[] = [];
@@ -68,7 +71,8 @@ export class HandedOverUploads {
     if (!("remote" in record) || record.remote.at !== "open" || record.remote.token !== token) return;
     const news = receipts
       .filter(({ partNumber }) => partNumber <= record.plan.partCount && !ledger.isDone(partNumber))
-      // What the relay says of the bytes is what it got. They are compared before the end.
+      // The relay's checksum is of the bytes that it received. They are compared with the file before the
+      // upload completes.
       .map((receipt) => ({ ...receipt, checksum: null }));
     if (news.length === 0) return;
     await database.partsDone(id, token, news);
@@ -92,7 +96,8 @@ export class HandedOverUploads {
       const partNumbers = partNumbersOf(range).filter(
         (part) => part <= record.plan.partCount && !upload.ledger.isDone(part),
       );
-      // In memory first: while this is written, a part may be started, or come back unsent.
+      // The ledger in memory comes first: while the database is written, a part may be started, or come back
+      // unsent.
       for (const partNumber of partNumbers) upload.ledger.suspect(partNumber, clock.elapsed());
       await database.doubtParts(uploadId, record.remote.token, partNumbers);
     }

@@ -64,7 +64,7 @@ export class Publisher {
     this.#partsChannel.close();
   }
 
-  /** What a page starts from; broadcasts with higher numbers follow it. */
+  /** The list that a page starts from; broadcasts with higher numbers follow it. */
   list(uploads: readonly WireSnapshot[]): Omit<UploadList, "hasRelay"> {
     return { epoch: this.#epoch, sequence: this.#sequence, uploads };
   }

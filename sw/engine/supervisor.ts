@@ -265,7 +265,7 @@ export class Supervisor {
       this.#undoTimer = clock.after(Math.min(Math.max(next, 0), LONGEST_TIMER_MS), () => this.startDueWork());
   }
 
-  /** In how many milliseconds there is something to do for it; undefined if nothing that this worker could do. */
+  /** Milliseconds until this worker can do something for the upload; undefined if it can do nothing. */
   #dueMs(upload: LiveUpload, now: number): number | undefined {
     const { record } = upload;
     if (isActive(record)) return 0;
@@ -274,7 +274,10 @@ export class Supervisor {
     return dueAt === Number.POSITIVE_INFINITY ? undefined : Math.max(0, dueAt - now);
   }
 
-  /** What the app's conditions say to an upload that has bytes to move; undefined if nothing. */
+  /**
+   * Checks the app's conditions for an upload that has bytes to move; undefined if the upload has none, or no
+   * such bytes.
+   */
   #checkConditions(record: UploadRecord): ConditionsCheck | undefined {
     const { conditions, state } = record;
     if (!conditions) return undefined;
@@ -296,7 +299,7 @@ export class Supervisor {
       .filter(({ record }) => record.state === "waiting" && reasons.includes(record.reason));
   }
 
-  /** What one has found out is true for all that wait for the same. */
+  /** One upload has found the gate open, so all that wait for the same may go on. */
   #onGateOpened(): void {
     for (const upload of this.#waiting("offline", "backoff")) upload.shortenWait();
     if (!this.#gates.isSignedOut) for (const upload of this.#waiting("auth")) upload.makeDue();

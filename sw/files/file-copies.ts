@@ -126,7 +126,7 @@ export class FileCopies<Upload extends FileHolder> {
     try {
       await this.#checkRoom([source]);
       await database.putBytes(upload.id, source, signal);
-      // It may have arrived meanwhile, or its user has canceled it.
+      // The upload may be complete meanwhile, or canceled.
       if (!needsBytes(upload.record)) return await database.deleteBytes([upload.id]);
       // From now on the copy is read: the file on disk may change or vanish.
       if (source instanceof Blob) upload.bytes = await openBytes(database, upload.record);
@@ -137,7 +137,7 @@ export class FileCopies<Upload extends FileHolder> {
       if (signal.aborted) return;
       if (error instanceof UploadError && error.code === "FILE_CHANGED")
         await apply(upload, { type: "fail", error: toWire(error) });
-      // No room: the upload goes on from memory, and its snapshot says so.
+      // Without room for a copy the upload goes on from memory, and its snapshot says so.
       else
         console.warn("backhaul: no copy of the file can be kept; the upload ends with this worker.", error);
     }
@@ -151,7 +151,7 @@ export class FileCopies<Upload extends FileHolder> {
   }
 }
 
-/** What an upload's bytes outlive once its source is kept. */
+/** The durability of an upload once its source is stored. */
 export function durabilityOf(source: Source): "stored" | "handle" {
   return source instanceof Blob ? "stored" : "handle";
 }

@@ -7,7 +7,7 @@ import type { UploadRecord } from "../model/index.ts";
 export interface FileHolder {
   readonly id: string;
   readonly record: UploadRecord;
-  /** What was given here, or read from the database; undefined until needed. */
+  /** The bytes as the page gave them, or as read from the database; undefined until needed. */
   bytes: Blob | undefined;
 }
 

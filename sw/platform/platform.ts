@@ -20,7 +20,7 @@ export interface Platform {
   readonly backgroundFetch: BackgroundFetchManager | undefined;
   /** Opens a BroadcastChannel. What is posted reaches the pages, but not this channel itself. */
   openChannel(name: string): Channel;
-  /** What the browser says of the space for this origin, in bytes; nothing where it says nothing. */
+  /** The browser's estimate of the space for this origin, in bytes; empty where it has none. */
   storageEstimate(): Promise<{ readonly quota?: number; readonly usage?: number }>;
   /** Calls back on each event of the worker's, which may be the one that has woken it. */
   on<Type extends keyof WorkerEventMap>(type: Type, listener: (event: WorkerEventMap[Type]) => void): void;
@@ -50,7 +50,7 @@ export interface Clock {
 }
 
 export interface Network {
-  /** What the browser believes. False is sometimes wrong, and true says little. */
+  /** The browser's `navigator.onLine`. False is sometimes wrong, and true says little. */
   readonly isOnline: boolean;
   /** The Network Information API; Chromium only. */
   readonly connection: ConnectionFacts | undefined;
@@ -96,6 +96,6 @@ export interface WorkerRegistration {
 
 export interface Channel {
   post(message: unknown): void;
-  /** What is posted from then on reaches nobody. */
+  /** Closes the channel. Messages that are posted afterwards reach nobody. */
   close(): void;
 }

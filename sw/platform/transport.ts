@@ -2,7 +2,7 @@ import { type AnswerHead, parseRetryAfter } from "../../src/core/outcome.ts";
 import { type SignedPart, StorageFault } from "../../src/core/storage.ts";
 import type { Platform } from "./platform.ts";
 
-/** What requests need of the platform. */
+/** The parts of the platform that requests need. */
 export type Transport = Pick<Platform, "clock" | "fetch">;
 
 export interface PutAnswer extends AnswerHead {
