@@ -18,7 +18,7 @@ class RecordedCommands implements UploadCommands {
   readonly mark = { epoch: "e", sequence: 3 };
   readonly calls: unknown[][] = [];
   readonly added: NewUpload[] = [];
-  /** What the next command rejects with. */
+  /** The error with which the next command rejects. */
   fault: unknown;
 
   list() {
