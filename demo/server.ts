@@ -31,7 +31,7 @@ try {
 
 interface Storage {
   readonly target: S3Target;
-  /** What is printed about it. */
+  /** The line that is printed about this target. */
   readonly line: string;
   close(): Promise<void>;
 }

@@ -29,7 +29,7 @@ export interface FoundObject {
   readonly hasOwnKey: boolean;
   /** The `x-amz-checksum-*` of the upload's kind, just as S3 gives it; null where it gives none. */
   readonly checksum: string | null;
-  /** In buckets with versions; else null. */
+  /** The object's version, in buckets with versioning; else null. */
   readonly versionId: string | null;
 }
 

@@ -58,7 +58,7 @@ async function credentialMs(client: S3Client): Promise<number> {
 
 /** The request that the SDK would send. Nothing goes over the network. */
 async function signedRequest(client: S3Client, anyCommand: Command): Promise<Request> {
-  // One type instead of three, which differ in nothing that is used here.
+  // One type stands for three here, which differ in nothing that is used.
   const command = anyCommand as UploadPartCommand;
   let signed: SdkRequest | undefined;
   command.middlewareStack.add(
@@ -73,7 +73,7 @@ async function signedRequest(client: S3Client, anyCommand: Command): Promise<Req
       signed = args.request as SdkRequest;
       return { response: undefined, output: { $metadata: {} } };
     },
-    // It runs behind the SDK's own middleware, of which the last one signs.
+    // This middleware runs after the SDK's own, of which the last one signs.
     { step: "finalizeRequest", priority: "low", name: "backhaulSignedRequest" },
   );
   await client.send(command);

@@ -93,7 +93,7 @@ const BUSY = new Set([
   "RequestLimitExceeded",
   "OperationAborted",
   "ConditionalRequestConflict",
-  // These two are about a body that was damaged or cut short on its way.
+  // The next two are for a body that was damaged or cut short on its way.
   "BadDigest",
   "IncompleteBody",
 ]);

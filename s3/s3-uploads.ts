@@ -35,7 +35,7 @@ import { hasForeignPart, isAsSent } from "./verify-object.ts";
 export interface VerifiedObject extends StoredObject {
   /** The `x-amz-checksum-*` of the upload's kind, just as S3 gives it; null where it gives none. */
   readonly checksum: string | null;
-  /** In buckets with versions; else null. */
+  /** The object's version, in buckets with versioning; else null. */
   readonly versionId: string | null;
 }
 
@@ -176,7 +176,7 @@ export function createS3Uploads(
   ): Promise<VerifiedObject> {
     if (isPreconditionRefusal(refusal)) await requireNoOther(claims);
     if (!isNoSuchUpload(refusal) && !isUnclear(refusal)) throw refusal;
-    // In this order: an upload that ends between the two looks is found as an object by the second.
+    // The order matters: an upload that ends between the two requests is found as an object by the second.
     if (!isNoSuchUpload(refusal) && (await isOpen(claims))) throw refusal;
     const found = await find(claims);
     if (found.state === "absent" || found.state === "foreign")

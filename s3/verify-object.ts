@@ -53,8 +53,8 @@ export function hasForeignPart(kind: ChecksumKind, receipts: readonly PartReceip
  * - this engine's ETags are something else: not one part's is the MD5 of its bytes, nor is the object's made
  *   of its parts' as S3 does it. (Were all parts damaged on their way, it would be.)
  *
- * So with an engine of that last sort a single PUT, which is no more than its own ETag, needs another kind of
- * checksum.
+ * With an engine of that last sort, a single PUT needs another kind of checksum, since it can be compared by
+ * its ETag only.
  */
 async function isETagOf(
   receipts: readonly HashedReceipt[],

@@ -128,7 +128,7 @@ async function clean({ endpoint, region, ...options }: CleanCommand): Promise<0 
   }
 }
 
-/** Such as `aborted  2026-01-31 09:30 UTC  photos/cat.jpg  2~Wx…`. */
+/** One line of output, such as `aborted  2026-01-31 09:30 UTC  photos/cat.jpg  2~Wx…`. */
 function lineOf({ outcome, initiated, key, uploadId, error }: CleanUpUpload): string {
   const begun = `${initiated.toISOString().slice(0, 16).replace("T", " ")} UTC`;
   const reason = error === undefined ? [] : [messageOf(error)];

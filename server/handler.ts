@@ -268,7 +268,7 @@ export function createUploadHandler(options: UploadHandlerOptions): UploadHandle
       const recorded = settings.audit?.({ at: new Date(), ...trail, outcome, status, code }, request);
       if (recorded instanceof Promise) recorded.catch(() => {});
     } catch {
-      // As with `onError`.
+      // Errors of the hook are ignored, as those of `onError`.
     }
   }
 

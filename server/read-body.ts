@@ -55,7 +55,7 @@ interface Reading {
 export function createBodyReader(options: BodyReaderOptions): BodyReader {
   const { checkToken, maxHeldBytes = MAX_HELD_BYTES, timeoutMs = BODY_TIMEOUT_MS } = options;
   let heldBytes = 0;
-  /** In the order in which they have moved last. */
+  /** Bodies under way, in the order in which they last received bytes. */
   const readings = new Set<Reading>();
 
   function hold(reading: Reading, chunk: Uint8Array): void {

@@ -5,7 +5,7 @@ import { requireUncompressed } from "./read-body.ts";
 import { parseOrRefuse, RequestRefused } from "./refused.ts";
 
 /**
- * What the request is for, by the last segment of its path.
+ * The operation that a request asks for, by the last segment of its path.
  *
  * @param basePath the path before that segment; undefined for any
  * @throws {RequestRefused} 404, 405

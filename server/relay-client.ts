@@ -9,7 +9,7 @@ type RequestHandler = NonNullable<S3ClientConfig["requestHandler"]>;
  * A client that has connections of its own. Relayed bytes hold a connection for as long as a browser needs to
  * send them, and the app's client has 50 of them by default, which everybody's requests share.
  *
- * It sends as the app's client does: through its proxies, with its certificates. An agent of a class that is
+ * The client sends as the app's does: through its proxies, with its certificates. An agent of a class that is
  * not Node's own can't be copied; with such an agent relayed bytes share the app's connections.
  */
 export async function relayClient(appsClient: S3Client): Promise<S3Client> {
@@ -46,8 +46,8 @@ async function copyAgents(handler: S3Client["config"]["requestHandler"]): Promis
     nodeHandler.httpHandlerConfigs?.() ?? {};
   if (httpAgent === undefined || httpsAgent === undefined) return null;
   if (!isOf(HttpAgent, httpAgent) || !isOf(HttpsAgent, httpsAgent)) return null;
-  // There are as many connections as requests to relay, which have a limit of their own. One serves one part,
-  // and is not kept.
+  // Each relayed request has one connection at a time, and their number has a limit of its own. A connection
+  // serves one part and is not kept.
   const own = { maxSockets: Number.POSITIVE_INFINITY, keepAlive: false };
   const http = { ...httpAgent.options, ...own };
   const https = { ...httpsAgent.options, ...own };

@@ -34,7 +34,7 @@ export interface ServeContext {
   readonly limits: StorageLimits;
 }
 
-/** An engine that has ended is started again after so long, if no event does so before. */
+/** Milliseconds until an engine that has ended is started again, if no event does so before. */
 const RESTART_MS = 1_000;
 
 /** Connects the rooms, whatever the platform. */
@@ -58,7 +58,7 @@ export function serve({ platform, openDatabase, storage, options, limits }: Serv
       platform,
       database,
       storage,
-      // Nobody's files travel under somebody else's name.
+      // Headers of the user before must not go along with the new user's uploads.
       onOwner: () => storage.setAuth?.(undefined),
       options,
       checksum,

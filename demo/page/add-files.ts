@@ -65,7 +65,7 @@ export class FileAdder {
     }
   }
 
-  /** One bad file keeps all out, so find it, and let the others in. */
+  /** `addAll` refuses all files for a single bad one, so each is added by itself. */
   async #addEach(uploads: Uploads, keyed: readonly { file: File; key: string }[]): Promise<void> {
     for (const { file, key } of keyed) {
       try {

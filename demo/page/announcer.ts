@@ -7,7 +7,7 @@ const GATHER_MS = 1_200;
 /** More than these are counted, not named. */
 const MOST_NAMED = 2;
 
-/** In the order of their news value; states not named here are passed over, as they only last a moment. */
+/** States that are announced, the most important first. The others last only a moment. */
 const WORTH_TELLING = {
   failed: "failed",
   waiting: "waiting",
@@ -33,7 +33,7 @@ export class Announcer {
     const now = new Map<string, UploadState>();
     for (const upload of uploads) {
       now.set(upload.id, upload.state);
-      // What was there when the page opened is no news.
+      // Uploads that were there when the page opened are no news.
       if (known && known.get(upload.id) !== upload.state && upload.state in WORTH_TELLING)
         this.#news.set(upload.id, upload);
     }

@@ -22,7 +22,7 @@ new BroadcastChannel(TRACE_CHANNEL).onmessage = ({ data }: MessageEvent<TraceMes
     life = data.life;
     next = 0;
   }
-  // What was told already while the answer was on its way comes twice.
+  // Events that were broadcast while the answer was on its way arrive twice.
   for (const [index, event] of data.events.entries()) if (data.from + index >= next) show(event);
   next = Math.max(next, data.from + data.events.length);
 };

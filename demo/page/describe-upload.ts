@@ -80,7 +80,7 @@ export function describeUpload(upload: UploadSnapshot, now: number): UploadView 
   };
 }
 
-/** What the row says changes with the clock alone. */
+/** Whether the row's text changes with the clock alone. */
 export function tellsTime(upload: UploadSnapshot): boolean {
   return (upload.state === "waiting" && upload.nextAttemptAt !== null) || isVolatile(upload);
 }
@@ -149,11 +149,11 @@ function figures(upload: UploadSnapshot): string {
   return words.join(" · ");
 }
 
-/** From the pick to the checked object, waits included: that is what its owner waited for. */
+/** The time from the pick to the verified object, waits included, is what the user waited for. */
 function tookTime({ createdAt, updatedAt, size }: UploadSnapshot): string[] {
   const seconds = (updatedAt - createdAt) / 1_000;
   if (seconds <= 0) return [];
-  // Of so short a time the average says nothing about the network.
+  // An average over so short a time says nothing about the network.
   const took = seconds < 1 ? "took less than 1\u00a0s" : `took\u00a0${formatDuration(seconds)}`;
   return size > 0 && seconds >= 1 ? [took, `${formatSpeed(size / seconds)}\u00a0on\u00a0average`] : [took];
 }
@@ -165,7 +165,7 @@ function trouble({ state, reason, error }: UploadSnapshot): string {
   return error.message;
 }
 
-/** Its bytes die with the worker. */
+/** Whether the upload's bytes are lost with the worker. */
 function isVolatile({ state, durability }: UploadSnapshot): boolean {
   return durability === "memory" && state !== "done" && state !== "canceled" && state !== "failed";
 }

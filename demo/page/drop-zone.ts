@@ -12,7 +12,7 @@ export interface DropZoneOptions {
 export function openDropZone({ input, curtain, onPick, onError }: DropZoneOptions): void {
   const takePicked = () => {
     const files = [...(input.files ?? [])].map((file) => ({ file, path: file.name }));
-    // So that picking the same file once more is a change again.
+    // Browsers fire no `change` event when the same file is picked again, unless the value was cleared.
     input.value = "";
     if (files.length > 0) onPick(files);
   };

@@ -13,7 +13,8 @@ export class FrameLoop {
 
   constructor(draw: () => number | null) {
     this.#draw = draw;
-    // Whatever was waiting for a frame now waits for a timer, or the other way round.
+    // A hidden page gets no frames, so a redraw that is due waits for a timer there, and for a frame in a
+    // visible page.
     document.addEventListener("visibilitychange", () => {
       if (!this.#isAsked) return;
       this.#undo();

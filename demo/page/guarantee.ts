@@ -10,7 +10,7 @@ const AFTER_LAST_TAB = {
   webkit: "for a few seconds",
 } as const satisfies Record<Engine, string>;
 
-/** What uploads can count on in this browser, in one sentence. */
+/** A sentence about how far uploads get in this browser without the page. */
 export function guarantee({ tabClosed, crash }: Guarantees): string {
   const afterCrash =
     crash === "resumes"

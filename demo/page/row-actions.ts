@@ -2,7 +2,7 @@ import type { Uploads } from "backhaul";
 import { askForFile } from "./ask-for-file.ts";
 import type { UploadAction } from "./describe-upload.ts";
 
-/** What the buttons of the rows do. One listener serves them all. */
+/** Carries out the buttons of all rows with one listener. */
 export function listenToRows(
   list: HTMLElement,
   uploads: Uploads,

@@ -3,7 +3,7 @@ import { arrange } from "./arrange.ts";
 import { tellsTime } from "./describe-upload.ts";
 import { UploadRow } from "./upload-row.ts";
 
-/** Of a frame's 16 ms, what rows out of sight may take. */
+/** The share of a frame's 16 ms that rows out of sight may take. */
 const BUDGET_MS = 10;
 /** Rows out of sight get a frame this often; each frame costs the browser more than the rows do. */
 const OUT_OF_SIGHT_EVERY_MS = 100;

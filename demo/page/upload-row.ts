@@ -6,12 +6,12 @@ import { formatBytes } from "./format.ts";
 /** More marks than this would be a grey smear. */
 const MOST_PART_MARKS = 40;
 
-/** One upload's element. It is made once and then updated in place. */
+/** An upload's element, which is made once and then updated in place. */
 export class UploadRow {
   readonly element: HTMLLIElement;
-  /** What it shows now. */
+  /** The snapshot that the row shows now. */
   shown: UploadSnapshot;
-  /** In the viewport, or so close to it that the browser renders it. */
+  /** Whether the row is in the viewport, or so close to it that the browser renders it. */
   isInSight = false;
   readonly #parts: RowParts;
   #marks = 0;

@@ -10,7 +10,10 @@ export interface Credentials {
   readonly region: string;
 }
 
-/** What the signature says of the body: nothing, its SHA-256 in hex, or that it comes in aws-chunked framing. */
+/**
+ * How the signature covers the body: not at all, by its SHA-256 in hex, or chunk by chunk in aws-chunked
+ * framing.
+ */
 export type Payload = { kind: "unsigned" } | { kind: "sha256"; hex: string } | { kind: "chunked" };
 
 interface Claim {

@@ -7,7 +7,7 @@ import type { Checksum, ChecksumPlan, ObjectChecksum } from "./checksums.ts";
 import type { CorsRule } from "./cors.ts";
 import { readJson, writeJson } from "./json-file.ts";
 
-/** What Head and Get give back as it came: content-type and its kin, `x-amz-meta-*`. */
+/** Headers that HeadObject and GetObject return as they came: content-type and its kin, `x-amz-meta-*`. */
 export type StoredHeaders = Readonly<Record<string, string>>;
 
 export interface StoredObject {

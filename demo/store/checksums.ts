@@ -64,7 +64,7 @@ export function announcedChecksum(headers: IncomingHttpHeaders): AnnouncedChecks
   return first;
 }
 
-/** What a CreateMultipartUpload asks for. */
+/** The checksums that a CreateMultipartUpload asks for. */
 export function checksumPlan(headers: IncomingHttpHeaders): ChecksumPlan | undefined {
   const named = headers["x-amz-checksum-algorithm"];
   const wanted = headers["x-amz-checksum-type"];
@@ -120,7 +120,7 @@ export function isChecksum(algorithm: ChecksumAlgorithm, value: string): boolean
 export interface ChecksumHasher {
   readonly algorithm: ChecksumAlgorithm;
   update(chunk: Uint8Array): void;
-  /** Of all bytes so far. The last call. */
+  /** The checksum of all bytes. No call may follow it. */
   finish(): Checksum;
 }
 
@@ -133,7 +133,7 @@ export async function checksumHasher(algorithm: ChecksumAlgorithm): Promise<Chec
   };
 }
 
-/** What Node's hashes and those of hash-wasm share. */
+/** The methods that Node's hashes and those of hash-wasm share. */
 interface Hasher {
   update(chunk: Uint8Array): unknown;
   digest(encoding: "hex"): string;

@@ -13,7 +13,7 @@ import {
 } from "./checksums.ts";
 import { S3Error } from "./errors.ts";
 
-/** What a body was found to be. */
+/** The size and digests of a body that was read. */
 export interface Digests {
   /** Hex. */
   readonly md5: string;

@@ -1,8 +1,8 @@
 import { createHash, randomBytes } from "node:crypto";
 
 /**
- * What the store answers as if it encrypted. With keys of its own (SSE-KMS) an ETag says nothing of the bytes:
- * https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html
+ * The encryption that the store claims in its answers, without encrypting. With keys of its own (SSE-KMS) an
+ * ETag says nothing of the bytes: https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html
  */
 export type ServerSideEncryption = "aws:kms";
 

@@ -5,7 +5,10 @@
 export const MIN_PART_BYTES = 5 * 1024 ** 2;
 export const MAX_PART_BYTES = 5 * 1024 ** 3;
 export const MAX_PUT_BYTES = 5 * 1024 ** 3;
-/** In aws-chunked framing: https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming.html */
+/**
+ * The least size of a chunk in aws-chunked framing:
+ * https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming.html
+ */
 export const MIN_CHUNK_BYTES = 8 * 1024;
 export const MAX_PART_NUMBER = 10_000;
 export const MAX_PAGE_ENTRIES = 1_000;

@@ -25,7 +25,7 @@ export interface HandlerContext {
   readonly url: () => string;
 }
 
-/** What is on its way at this moment. */
+/** The requests that are under way. */
 export interface Traffic {
   /** Bodies that are being taken in. */
   puts: number;

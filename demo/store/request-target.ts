@@ -1,7 +1,10 @@
 import { S3Error } from "./errors.ts";
 import { MAX_KEY_BYTES } from "./limits.ts";
 
-/** What a path-style URL names. An empty `bucket` is the service, an empty `key` the bucket itself. */
+/**
+ * The bucket and key that a path-style URL names. An empty `bucket` is the service, an empty `key` the bucket
+ * itself.
+ */
 export interface RequestTarget {
   readonly bucket: string;
   readonly key: string;

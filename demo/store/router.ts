@@ -67,7 +67,10 @@ const ROUTES: readonly Route[] = [
   { name: "DeleteObject", method: "DELETE", on: "object", run: objectOperations.deleteObject },
 ];
 
-/** What S3 has and this store has not. Without the list, `PUT /bucket/key?acl` would overwrite the object. */
+/**
+ * Subresources of S3 that this store lacks. Without the list, `PUT /bucket/key?acl` would overwrite the
+ * object.
+ */
 const ELSEWHERE = new Set(
   "accelerate acl analytics attributes delete encryption intelligent-tiering inventory legal-hold lifecycle location logging metrics notification object-lock ownershipControls policy policyStatus publicAccessBlock renameObject replication requestPayment restore retention select session tagging torrent versionId versioning versions website".split(
     " ",

@@ -14,7 +14,7 @@ const KEPT = [
 ];
 const META = "x-amz-meta-";
 
-/** What of a request's headers, and of the store, belongs to the object. */
+/** The headers that an object keeps: some of the request's, and the store's own. */
 export function storedHeaders({ headers, target, sse }: Exchange): StoredHeaders {
   const stored: Record<string, string> = {
     "content-type": "binary/octet-stream",

@@ -2,7 +2,7 @@ import type { TraceEvent } from "backhaul/sw";
 
 /** From the demo's worker to its debug page, by BroadcastChannel. */
 export const TRACE_CHANNEL = "backhaul-demo-trace";
-/** What the debug page posts to the worker, which wakes it, to get the events so far. */
+/** The message by which the debug page asks for the events so far. Posting it wakes the worker. */
 export const TRACE_PLEASE = "backhaul-demo-trace-please";
 export const MOST_EVENTS = 500;
 

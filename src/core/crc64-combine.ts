@@ -9,7 +9,7 @@ export interface HashedBytes {
 // The polynomials here are reflected: the highest of the 64 bits is the coefficient of x^0.
 const ONE = 1n << 63n;
 const X = 1n << 62n;
-/** What x^64 is modulo CRC-64/NVME's polynomial. */
+/** x^64 modulo CRC-64/NVME's polynomial. */
 const REDUCED = 0x9a6c9329ac4bc9b5n;
 
 /**

@@ -21,7 +21,7 @@ import { MAX_SIGNED_PARTS } from "./storage.ts";
  * The storage port over HTTP: `POST {endpoint}/{operation}` with a JSON body, answered 200 with JSON, or an error status
  * with an `ErrorAnswer`. Both ends check what they receive against these schemas.
  *
- * One operation is beside the port: `relay`, a `PUT` of bytes (`relayUrl`).
+ * The operation `relay`, a `PUT` of bytes (`relayUrl`), is not part of the port.
  */
 export const OPERATIONS = ["begin", "sign", "parts", "complete", "abort", "relay"] as const;
 /** A call of the API between client and server, by the last segment of its path. */

@@ -21,9 +21,9 @@ export type PutOutcome =
   | { readonly kind: "notStored" | "fault"; readonly fault: StorageFault };
 
 /**
- * What the answer to a PUT of bytes means. Only S3's own error codes are believed in what can't be undone: a status alone may
- * come from whatever stands between, a firewall, a portal, a gateway.
- * Codes: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+ * Classifies the answer to a PUT of bytes. Steps that can't be undone need one of S3's own error codes: a
+ * bare status may come from a firewall, a portal or a gateway on the way. Codes:
+ * https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
  */
 export function classifyPut({ status, s3Code = "", retryAfterMs }: AnswerHead): PutOutcome {
   const details = {
@@ -59,7 +59,10 @@ const THROTTLED: ReadonlySet<string> = new Set([
   "RequestLimitExceeded",
 ]);
 const BROKEN_OFF: ReadonlySet<string> = new Set(["IncompleteBody", "RequestTimeout", "OperationAborted"]);
-/** What S3 says of requests that no repetition makes right; the bucket or the app's set-up has to change first. */
+/**
+ * S3's error codes for requests that fail again however often they are repeated, until the bucket or the
+ * app's set-up is changed.
+ */
 const HOPELESS: ReadonlySet<string> = new Set([
   "InvalidArgument",
   "InvalidBucketName",
@@ -70,7 +73,10 @@ const HOPELESS: ReadonlySet<string> = new Set([
   "PermanentRedirect",
 ]);
 
-/** What the app's server, or whatever stands before it, says by a status alone. None of it is believed to be for good. */
+/**
+ * Classifies a bare status of the app's server, or of a proxy in front of it. No such fault counts as
+ * permanent.
+ */
 export function classifyStatus({ status, retryAfterMs }: AnswerHead): StorageFault {
   const details = { detail: String(status), ...(retryAfterMs !== undefined && { retryAfterMs }) };
   if (status === 401) return new StorageFault("unauthorized", "UNAUTHORIZED", details);

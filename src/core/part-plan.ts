@@ -13,7 +13,7 @@ export interface PartPlan {
 export interface ByteRange {
   /** First byte. */
   readonly start: number;
-  /** One past the last byte, as in `Blob.slice`. */
+  /** The offset after the last byte, as in `Blob.slice`. */
   readonly end: number;
 }
 

@@ -5,7 +5,7 @@ import type { StoredObject } from "./storage.ts";
 /** Who moves an upload's bytes. "worker": the worker, straight to S3. "browser": a background fetch, by way of the app's relay. */
 export type Lane = "worker" | "browser";
 
-/** One upload as it crosses to pages. */
+/** A snapshot as it crosses to pages, where structured clone would lose an error's code. */
 export interface WireSnapshot extends Omit<UploadSnapshot, "error"> {
   readonly error: UploadErrorWire | null;
 }

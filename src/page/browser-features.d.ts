@@ -1,4 +1,4 @@
-/** What TypeScript's own library lacks, as far as pages use it. Chromium only. */
+/** Interfaces of Chromium that pages use and TypeScript's own library lacks. */
 
 interface BackgroundFetchManager {
   getIds(): Promise<readonly string[]>;

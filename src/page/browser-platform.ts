@@ -26,7 +26,7 @@ export function createBrowserPlatform(registration: ServiceWorkerRegistration): 
         const receive = ({ data, source }: MessageEvent) =>
           listener(data, (answer) => (source as ServiceWorker | null)?.postMessage(answer));
         serviceWorker.addEventListener("message", receive);
-        // With addEventListener the browser holds messages back until it is told that somebody listens.
+        // Browsers hold messages back from `addEventListener` until `startMessages` is called.
         serviceWorker.startMessages();
         return () => serviceWorker.removeEventListener("message", receive);
       },

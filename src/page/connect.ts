@@ -43,7 +43,8 @@ export async function connectUploads(options: ConnectOptions): Promise<Uploads> 
 async function register({ worker, scope, type }: Extract<ConnectOptions, { worker: string }>) {
   const workbox = new Workbox(worker, { ...(scope && { scope }), ...(type && { type }) });
   try {
-    // At once: an upload that was cut off should not wait for the page's images.
+    // By default Workbox registers after the page's `load` event, and an upload that was cut off should not
+    // wait for images.
     const registration = await workbox.register({ immediate: true });
     if (registration) return registration;
   } catch (cause) {

@@ -71,7 +71,7 @@ export class HandOver {
         this.#holdsLock = true;
         this.#connectToBackgroundFetch();
         void this.#fetchCandidates();
-        // What the last page has handed over to the browser comes back to the worker.
+        // Uploads that the last page handed over to the browser come back to the worker.
         connection.call((api) => api.takeBack()).catch(() => {});
         await left;
       })
@@ -126,7 +126,9 @@ export class HandOver {
     this.#options.platform.backgroundFetch?.getIds().catch(() => {});
   }
 
-  /** One request after another: an answer that was already on its way may not know of the latest upload. */
+  /**
+   * Requests go one after another: an answer that was already on its way may not know of the latest upload.
+   */
   #fetchCandidates(): Promise<void> {
     const { connection, owner } = this.#options;
     this.#nextFetch ??= this.#fetching

@@ -9,7 +9,7 @@ import {
 } from "../protocol/protocol.ts";
 import type { PagePlatform } from "./platform.ts";
 
-/** Is given all uploads, in the order they were added: at once, and on every change. */
+/** A function that is called with all uploads, in the order they were added: at once, and on every change. */
 export type ListListener = (uploads: readonly UploadSnapshot[]) => void;
 
 /** The worker sends a broadcast at most 100 ms after the change. */

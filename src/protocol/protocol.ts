@@ -50,7 +50,7 @@ export type WorkerMessage = Envelope &
     | /** The page speaks another version of the protocol. */ { readonly type: "mismatch" }
   );
 
-/** What is known here of a Comlink message; the rest is Comlink's. */
+/** The fields of a Comlink message that the worker reads; the others are Comlink's own. */
 export interface CallMessage {
   readonly id: string;
 }
@@ -107,8 +107,8 @@ export type Reply<T> =
   | { readonly ok: false; readonly error: UploadErrorWire };
 
 /**
- * What the worker does for pages. Each call may be repeated after a lost answer and then changes nothing more. A command is
- * answered with the mark at which pages see what it has done.
+ * The calls that pages can make. Each may be repeated after a lost answer and then changes nothing more. A
+ * command is answered with the mark at which pages see what it has done.
  */
 export interface WorkerApi {
   /** All or none. Settles once every file is durable, or known not to be. */
@@ -120,7 +120,7 @@ export interface WorkerApi {
   /** A failed one, or with null all of them. */
   retry(id: string | null): Promise<Reply<ListMark>>;
   cancel(id: string): Promise<Reply<ListMark>>;
-  /** One that has ended, or with null all that are done or canceled. */
+  /** Removes an upload that has ended, or with null all that are done or canceled. */
   remove(id: string | null): Promise<Reply<ListMark>>;
   attach(id: string, source: Source): Promise<Reply<ListMark>>;
   /** The handle by which an upload's file is read, for a page to ask the user with: a worker can't. */
@@ -134,18 +134,18 @@ export interface WorkerApi {
   visit(): Promise<Reply<ListMark>>;
   /** A page stays open: what was handed over to the browser comes back to the worker. */
   takeBack(): Promise<Reply<ListMark>>;
-  /** What the page that hands over needs at hand. */
+  /** The uploads that the page could hand over as it closes, when there is no time left to ask. */
   handOverCandidates(owner: BelievedOwner): Promise<Reply<HandOverCandidates>>;
 }
 
-/** What a page could hand over to the browser now. */
+/** The uploads that a page could hand over to the browser now. */
 export interface HandOverCandidates {
   /** Base URL of the relay, same-origin; null if there is none. */
   readonly relay: string | null;
   readonly uploads: readonly HandOverCandidate[];
 }
 
-/** One upload, as far as it must be known to hand it over. */
+/** The facts about an upload that a hand-over needs. */
 export interface HandOverCandidate {
   readonly id: string;
   readonly token: string;

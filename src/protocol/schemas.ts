@@ -2,7 +2,10 @@ import * as v from "valibot";
 import { fileName, mediaType } from "../core/http-api.ts";
 import type { Source } from "./protocol.ts";
 
-/** What the worker accepts from pages, which any script of the origin may imitate. */
+/**
+ * Schemas of everything that the worker accepts from pages, since any script of the origin may imitate a
+ * page.
+ */
 
 const finite = v.pipe(v.number(), v.finite());
 const partNumber = v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(10_000));
@@ -15,7 +18,7 @@ const hours = v.pipe(
 );
 
 export const uploadId = v.pipe(v.string(), v.uuid());
-/** One upload, or null for all. */
+/** An upload's id, or null for all uploads. */
 export const anyId = v.nullable(uploadId);
 export const ownerName = v.pipe(v.string(), v.maxLength(1_024));
 export const believedOwner = v.nullable(ownerName);
@@ -61,7 +64,10 @@ export const addRequests = v.pipe(
   v.maxLength(10_000),
 );
 
-/** Of what Comlink understands, only calls of the API's own functions: a longer path could reach any constructor. */
+/**
+ * A call of one of the API's own functions. Comlink would accept longer paths too, which could reach any
+ * constructor.
+ */
 export const callMessage = v.looseObject({
   id: v.string(),
   type: v.literal("APPLY"),

@@ -76,7 +76,8 @@ export class BackgroundFetches {
       const records = await transfer.matchAll();
       const ranges = records.flatMap((record) => rangeOf(record) ?? []);
       if (!isWanted(ranges)) continue;
-      // Before the end: should this worker die here, the next one looks them up.
+      // The ranges are in doubt before their fetch is ended: if this worker dies here, the next one looks
+      // them up.
       await this.#host.rangesInDoubt(ranges);
       await this.#end(transfer.id);
       // Requests that are on their way at this moment still arrive.
@@ -110,7 +111,8 @@ export class BackgroundFetches {
 
   async #follow(transfer: BackgroundFetchRegistration): Promise<void> {
     const uploads = new Set<string>();
-    // Before the first wait: what else wants to follow it, or ends it meanwhile, must find it here.
+    // The fetch is noted before the first `await`, so that nobody else follows it, and whoever ends it finds
+    // it here.
     this.#uploads.set(transfer.id, uploads);
     const records = await transfer.matchAll().catch((cause: unknown) => {
       this.#uploads.delete(transfer.id);
@@ -131,7 +133,7 @@ export class BackgroundFetches {
     const token = record.request.headers.get(RELAY_TOKEN_HEADER);
     if (!range || !token) return false;
     try {
-      // Of a bad status Chromium gives no body: what is stored of such a range stays in doubt.
+      // Chromium gives no body of a response with a bad status, so the parts of such a range stay in doubt.
       const response = await record.responseReady;
       const answer = v.safeParse(relayAnswer, await response.clone().json());
       if (!answer.success) return false;

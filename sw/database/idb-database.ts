@@ -59,7 +59,8 @@ export async function openIdbDatabase(name: string, { clock, uuid }: IdbPlatform
     all: () =>
       connection.read(["uploads"], async (tx) => {
         const uploads = tx.objectStore("uploads");
-        // By their keys: what another version wrote may lack the field that the index is made of.
+        // Rows are read by their keys, since rows of another version may lack the field that the index is
+        // made of.
         const [ids, rows] = await Promise.all([uploads.getAllKeys(), uploads.getAll()]);
         const records = rows.filter(isUploadRecord).sort((a, b) => a.order - b.order);
         const readable = new Set(records.map(({ id }) => id));

@@ -62,7 +62,7 @@ export function idbFileCopies(connection: IdbConnection, uuid: () => string): Fi
     bytesIds: () =>
       connection.read(STORES, async (tx) => {
         const ids = new Set(await tx.objectStore("bytes").getAllKeys());
-        // From upload to upload: a file of 100 GB has 12,000 pieces.
+        // The cursor jumps from upload to upload, since a file of 100 GB has 12,000 chunks.
         let cursor = await tx.objectStore("chunks").openKeyCursor();
         while (cursor) {
           const [id] = cursor.key;

@@ -168,7 +168,7 @@ class MemoryDatabase implements UploadDatabase {
   async putBytes(id: string, source: Source, signal?: AbortSignal) {
     signal?.throwIfAborted();
     const disk = this.#open();
-    // As in IndexedDB, what was kept before takes its room until the new copy is whole.
+    // As in IndexedDB, the copy before takes up its room until the new one is whole.
     if (disk.usedBytes + sizeOf(source) > disk.capacityBytes) throw new UploadError("QUOTA_EXCEEDED");
     disk.bytes.set(id, source);
   }

@@ -5,8 +5,8 @@ import type { Source } from "../../src/protocol/protocol.ts";
 import type { PartRecord, Remote, UploadRecord } from "../model/index.ts";
 
 /**
- * What a row must look like to be worked with. Whatever else runs on this origin can write to the database, and so could
- * an older version of this library.
+ * The schema of stored rows. Any script of this origin can write to the database, and so could an older
+ * version of this library.
  */
 
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));

@@ -37,7 +37,10 @@ export interface EngineContext {
   readonly trace: Trace;
   readonly lifecycle: Lifecycle;
   readonly name: ScopedName;
-  /** This engine has ended, since what it rests on has failed. Another one may be started. */
+  /**
+   * Called when this engine has ended because its database or its lock has failed. Another one may be
+   * started.
+   */
   readonly onEnded: (error: unknown) => void;
 }
 
@@ -117,7 +120,7 @@ export async function startEngine(context: EngineContext): Promise<Engine> {
   // This need not succeed: parts that the browser carries are looked up before they are sent.
   await fetches.follow().catch((error) => console.warn("backhaul: Background Fetch can't be read.", error));
   trace({ type: "started", uploads: roster.own().length });
-  // Held until this engine ends. During an update the old worker may still be driving.
+  // The lock is held until this engine ends. During an update the old worker may still hold it.
   platform.locks
     .hold(name, async () => {
       if (hasEnded) return;

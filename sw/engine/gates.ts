@@ -32,7 +32,7 @@ export class Gates {
     return Math.max(...this.#all.map((gate) => gate.waitMs(now)));
   }
 
-  /** One of them is shut, so that uploads are tried one at a time. */
+  /** Whether a gate is shut, so that uploads are tried one at a time. */
   get areShut(): boolean {
     return this.#all.some(({ isOpen }) => isOpen);
   }

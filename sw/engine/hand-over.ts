@@ -6,7 +6,9 @@ import type { HandedOverUploads } from "./handed-over-uploads.ts";
 import type { Roster } from "./roster.ts";
 import type { Supervisor } from "./supervisor.ts";
 
-/** Of the time left, the share that is counted on: links get slower, and completing needs its time. */
+/**
+ * The share of the remaining time that is counted on, since links get slower and completing takes time too.
+ */
 const USABLE_SHARE = 0.8;
 
 export interface HandOverOptions {

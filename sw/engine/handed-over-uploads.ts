@@ -92,7 +92,8 @@ export class HandedOverUploads {
       const partNumbers = partNumbersOf(range).filter(
         (part) => part <= record.plan.partCount && !upload.ledger.isDone(part),
       );
-      // In memory first: while this is written, a part may be started, or come back unsent.
+      // The ledger in memory comes first: while the database is written, a part may be started, or come back
+      // unsent.
       for (const partNumber of partNumbers) upload.ledger.suspect(partNumber, clock.elapsed());
       await database.doubtParts(uploadId, record.remote.token, partNumbers);
     }

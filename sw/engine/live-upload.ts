@@ -60,7 +60,8 @@ export class LiveUpload implements SendingUpload, FileHolder {
   set record(record: UploadRecord) {
     this.#record = record;
     if (record.state !== "waiting" || record.nextAttemptAt === null) return;
-    // By a clock that nobody sets. The device's may have been set since the wait began, but no wait gets longer by that.
+    // The wait is measured by a clock that nobody sets. The device's clock may have been set since the wait
+    // began, which must not make it longer.
     const planned = Math.max(0, record.nextAttemptAt - record.updatedAt);
     const left = record.nextAttemptAt - this.#clock.now();
     this.#dueAt = this.#clock.elapsed() + Math.min(Math.max(0, left), planned);

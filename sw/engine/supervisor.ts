@@ -315,7 +315,7 @@ export class Supervisor {
     return isThere && !upload.isBeingWritten && this.#dueMs(upload, now) === 0;
   }
 
-  /** In how many milliseconds there is something to do for it; undefined if nothing that this worker could do. */
+  /** Milliseconds until this worker can do something for the upload; undefined if it can do nothing. */
   #dueMs(upload: LiveUpload, now: number): number | undefined {
     const { record } = upload;
     if (upload.driving || (upload.isLeftToBrowser && !upload.ledger.isComplete)) return undefined;

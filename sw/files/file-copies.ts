@@ -137,7 +137,7 @@ export class FileCopies<Upload extends FileHolder> {
       if (signal.aborted) return;
       if (error instanceof UploadError && error.code === "FILE_CHANGED")
         await apply(upload, { type: "fail", error: toWire(error) });
-      // No room: the upload goes on from memory, and its snapshot says so.
+      // Without room for a copy the upload goes on from memory, and its snapshot says so.
       else
         console.warn("backhaul: no copy of the file can be kept; the upload ends with this worker.", error);
     }

@@ -9,7 +9,7 @@ export interface TimedPart {
 }
 
 const START = 2;
-/** What one more must bring to be kept. */
+/** The factor by which one more part at once must raise the speed to be kept. */
 const WORTHWHILE = 1.05;
 const FIRST_HOLD_MS = 10_000;
 const LONGEST_HOLD_MS = 300_000;
@@ -24,7 +24,7 @@ export class Concurrency {
   /** When the limit was set. Parts that began before it ran beside fewer or more. */
   #since = Number.NEGATIVE_INFINITY;
   #sample = { parts: 0, bytes: 0, ms: 0 };
-  /** What the limit was raised from, until it has shown what it brings. */
+  /** The limit before it was raised, and its speed, until the effect of raising it is known. */
   #before: { readonly limit: number; readonly bytesPerMs: number } | undefined;
   #isDoubling = true;
   #holdUntil = 0;
@@ -44,7 +44,8 @@ export class Concurrency {
     if (!wasFull || startedAt < this.#since) return;
     const { parts, bytes: soFar, ms } = this.#sample;
     this.#sample = { parts: parts + 1, bytes: soFar + bytes, ms: ms + Math.max(endedAt - startedAt, 1) };
-    // One round of all places. What each brought, times their number, is known sooner than what arrives in a span of time.
+    // The limit is judged after one round of all slots: the speed of each, times their number, is known
+    // sooner than the bytes that arrive in a span of time.
     if (this.#sample.parts >= this.#limit) this.#judge(endedAt);
   }
 

@@ -47,13 +47,16 @@ export function canBecomeUnmet({ unmetered, hours }: UploadConditions): boolean 
   return unmetered || hours !== null;
 }
 
-/** What the Network Information API says, as far as the browser has it; Chromium only, `type` on mobile systems only. */
+/** Properties of the Network Information API. Only Chromium has it, and `type` only on mobile systems. */
 export interface ConnectionFacts {
   readonly type?: string;
   readonly saveData?: boolean;
 }
 
-/** What is not known counts as unmetered: else nothing would ever move on a desktop. */
+/**
+ * An unknown network counts as unmetered: on desktops the type is never known, and nothing would ever be
+ * sent.
+ */
 export function isMetered(connection: ConnectionFacts | undefined): boolean {
   return connection?.saveData === true || METERED_TYPES.includes(connection?.type ?? "");
 }

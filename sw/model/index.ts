@@ -1,4 +1,4 @@
-/** What is true of uploads without any outside world: records, their transitions, turns, retries, progress. Pure functions. */
+/** The rules of uploads, as pure functions: records and their transitions, turns, retries, progress. */
 
 export { Breaker } from "./breaker.ts";
 export { Concurrency, type TimedPart } from "./concurrency.ts";

@@ -14,7 +14,7 @@ import type { PartRecord } from "./record.ts";
  */
 export class PartLedger {
   readonly plan: PartPlan;
-  /** By part number − 1. */
+  /** Receipts by part number − 1. */
   readonly #receipts: (PartReceipt | undefined)[] = [];
   readonly #flying = new Set<number>();
   readonly #doubtful = new Map<number, Doubt>();
@@ -22,7 +22,7 @@ export class PartLedger {
   readonly #returned = new Set<number>();
   /** Flying parts that somebody else may send as well: should they come back, S3 is asked first. */
   readonly #suspected = new Set<number>();
-  /** Of parts that are pending or flying again after faults. */
+  /** The faults of parts that are pending or flying again. */
   readonly #troubles = new Map<number, Trouble>();
   #cursor = 1;
   #doneParts = 0;
@@ -151,7 +151,7 @@ export class PartLedger {
     return part.partNumber <= this.plan.partCount && part.size === partBytes(this.plan, part.partNumber);
   }
 
-  /** It is pending again: S3 does not have it whole, or nothing of it was sent. */
+  /** The part is pending again: S3 does not have the whole of it, or nothing of it was sent. */
   giveBack(partNumber: number): void {
     const trouble = this.#troubleOf(partNumber);
     const isSuspected = this.#suspected.has(partNumber);
@@ -179,7 +179,7 @@ export class PartLedger {
     return this.receipts().filter(({ checksum }) => checksum === null);
   }
 
-  /** What completing needs, ascending by part number. */
+  /** The receipts that completing needs, in ascending order of part numbers. */
   receipts(): PartReceipt[] {
     return this.#receipts.filter((receipt) => receipt !== undefined);
   }

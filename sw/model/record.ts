@@ -6,7 +6,7 @@ import type { Durability, PauseReason, WaitingReason } from "../../src/core/stat
 import type { StoredObject, UploadMethod } from "../../src/core/storage.ts";
 import type { UploadConditions } from "./conditions.ts";
 
-/** What is fixed about an upload from the moment it is added. */
+/** The facts about an upload that never change once it is added. */
 export interface UploadFacts {
   /** UUID, chosen by the page, so that adding again after a lost answer adds nothing. */
   readonly id: string;
@@ -41,7 +41,7 @@ interface UploadCommon extends UploadFacts {
   readonly updatedAt: number;
 }
 
-/** What is open at S3 for this upload, as far as it is known here. */
+/** The state of this upload at S3, as far as the worker knows. */
 export type Remote =
   /** Nothing. */
   | { readonly at: "none" }

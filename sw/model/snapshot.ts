@@ -3,7 +3,7 @@ import type { PartLedger } from "./part-ledger.ts";
 import { etaSeconds, type Progress, speedAt } from "./progress.ts";
 import type { UploadRecord } from "./record.ts";
 
-/** What a snapshot is taken of. */
+/** The parts of a live upload from which its snapshot is made. */
 export interface SnapshotSource {
   readonly record: UploadRecord;
   readonly ledger: PartLedger;
@@ -11,7 +11,10 @@ export interface SnapshotSource {
   readonly faults: number;
 }
 
-/** Those that the user might be told of; a link that is down has them all in trouble. */
+/**
+ * The most troubled parts in a snapshot: with the link down all parts are, and a list of thousands helps
+ * nobody.
+ */
 const MOST_TROUBLED = 8;
 
 /** @param now by the clock of `progress` */

@@ -4,7 +4,7 @@ import type { StoredObject } from "../../src/core/storage.ts";
 import type { UploadConditions } from "./conditions.ts";
 import type { Queued, Remote, Uploading, UploadRecord } from "./record.ts";
 
-/** What can happen to an upload. */
+/** The events that can happen to an upload. */
 export type UploadEvent =
   /** `begin` is about to be sent. */
   | { readonly type: "beginning" }
@@ -18,7 +18,7 @@ export type UploadEvent =
   | { readonly type: "partsMissing" }
   /** S3 has dropped the open upload with all its parts. */
   | { readonly type: "gone" }
-  /** It can't go on now, but later. */
+  /** The upload can't go on now, but will later. */
   | {
       readonly type: "fault";
       readonly reason: Exclude<WaitingReason, "conditions">;
@@ -31,7 +31,7 @@ export type UploadEvent =
       readonly by: keyof UploadConditions;
       readonly recheckAt: number | null;
     }
-  /** What it waited for has come. */
+  /** The reason to wait has passed. */
   | { readonly type: "wake" }
   | { readonly type: "fail"; readonly error: UploadErrorWire }
   /** The bytes outlive this worker now. */
@@ -45,8 +45,8 @@ export type UploadEvent =
   | { readonly type: "aborted" };
 
 /**
- * What must happen because of it. The first group belongs to the write of the new record, in one transaction; the second
- * is for the driver, after that write.
+ * Consequences of a transition. The first group is written together with the new record, in one transaction;
+ * the second is for the driver, after that write.
  */
 export type Effect = "deleteBytes" | "deleteParts" | "doubtParts" | "deleteRecord" | DriverEffect;
 /** `halt`: stop sending for it at once. `drive`: look at it, there may be something to do. */
@@ -95,7 +95,7 @@ function step(record: UploadRecord, event: UploadEvent, now: number): Transition
         return unchanged;
       const { reason, nextAttemptAt, error } = event;
       const attempts = record.attempts + 1;
-      // Whatever was kept is gone.
+      // A lost file has no stored copy any more.
       const durability = error.code === "FILE_LOST" ? "memory" : record.durability;
       return [{ ...record, state: "waiting", reason, nextAttemptAt, error, attempts, durability }, ["drive"]];
     }
@@ -266,7 +266,7 @@ function isRemoved(record: UploadRecord): boolean {
   return record.state === "canceled" && record.removed;
 }
 
-/** What every state has, without what only the old one had. */
+/** The fields that records of all states have, without those of the old state. */
 function common(record: UploadRecord) {
   const { id, order, wantedKey, name, type, lastModified, owner, laneOption, method, plan, checksum } =
     record;

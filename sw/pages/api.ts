@@ -31,12 +31,12 @@ import { newUpload } from "./new-upload.ts";
 export interface NewUpload {
   readonly record: UploadRecord;
   readonly source: Source;
-  /** What the source gave when it was opened. */
+  /** The bytes that the source gave when it was opened. */
   readonly bytes: Blob;
   readonly requireDurable: boolean;
 }
 
-/** What pages can ask of the engine. */
+/** The commands that pages can give to the engine. */
 export interface UploadCommands {
   readonly owner: string;
   /** Bytes per second of one part, as measured last; null if never. */
@@ -73,7 +73,7 @@ export interface ApiContext {
   readonly clock: Pick<Clock, "now">;
 }
 
-/** What pages may call. Every argument is checked here: it comes from outside. */
+/** Creates the API that pages call. It checks every argument, since arguments come from outside. */
 export function createWorkerApi(context: ApiContext): WorkerApi {
   const { commands, setAuth, relay, clock } = context;
 
@@ -128,7 +128,7 @@ export function createWorkerApi(context: ApiContext): WorkerApi {
         return { relay, uploads: await ready.handOverCandidates() };
       }),
   };
-  // Without a prototype a call can name nothing but what stands here.
+  // Without a prototype, calls can reach nothing but the API's own functions.
   return Object.freeze(Object.assign(Object.create(null) as WorkerApi, api));
 }
 

@@ -36,7 +36,7 @@ export class AuthRequest {
       if ((await clients.windows()).length === 0) return this.answered();
       await tellPages(this.#platform, { backhaul: PROTOCOL_VERSION, type: "authWanted" });
     } catch {
-      // Nobody can be asked, so that nobody will answer.
+      // Pages that can't be asked will not answer.
       this.answered();
     }
   }

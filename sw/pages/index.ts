@@ -1,4 +1,4 @@
-/** What pages can ask of the worker, the messages by which they do, and how those keep the worker alive. */
+/** The worker's API for pages, the messages that carry it, and how they keep the worker alive. */
 
 export { createWorkerApi, type NewUpload, type UploadCommands } from "./api.ts";
 export { AuthRequest } from "./auth-request.ts";

@@ -18,7 +18,7 @@ export class PartPace<Turn extends { readonly id: string }> {
   readonly #slots: PartSlots<Turn>;
   readonly #onChange: (parts: number) => void;
   readonly #clock: Pick<Clock, "elapsed">;
-  /** Of one part among the others, in bytes per second; null until one has arrived. */
+  /** The speed of one part among the others, in bytes per second; null until one has arrived. */
   #partSpeed: number | null = null;
   #steadySpeed: number | null = null;
   #lastFault: StorageFault | undefined;
@@ -34,12 +34,15 @@ export class PartPace<Turn extends { readonly id: string }> {
     return this.#partSpeed;
   }
 
-  /** The same, smoothed over parts that are large enough to say something of the link; null until there was one. */
+  /**
+   * The part speed, smoothed over parts that are large enough to tell the link's speed; null until there was
+   * one.
+   */
   get steadySpeed(): number | null {
     return this.#steadySpeed;
   }
 
-  /** What has gone wrong last with any part. */
+  /** The last fault of any part. */
   get lastFault(): StorageFault | undefined {
     return this.#lastFault;
   }
@@ -63,7 +66,7 @@ export class PartPace<Turn extends { readonly id: string }> {
     this.#lastFault = fault;
     const { code } = fault;
     if (code !== "SLOW_DOWN" && code !== "STALLED") return;
-    // What was fast may have become slow: the next ones get the time that a slow link needs.
+    // A fast link may have become slow, so the next parts get the time that a slow one needs.
     this.#partSpeed = null;
     this.#change(() => this.#concurrency.refused(this.#clock.elapsed()));
   }

@@ -8,7 +8,7 @@ import { type PutAnswer, putPart, type Transport } from "../platform/index.ts";
 import { type ChecksumAlgorithm, hexOf } from "./checksums.ts";
 import { Signatures } from "./signatures.ts";
 
-/** What became of one try to send a part. */
+/** The outcome of one try to send a part. */
 export type Delivery =
   | { readonly type: "stored"; readonly receipt: PartReceipt }
   /** S3 took it, but its ETag is not the bytes' MD5: SSE-KMS, or something on the way has changed the answer. */

@@ -80,7 +80,7 @@ class PartSender {
   readonly #underWay = new Set<Promise<void>>();
   /** Signatures that S3 has refused in a row, by part. */
   readonly #refusals = new Map<number, number>();
-  /** What S3 answered to a PUT, where its ETag is not the bytes' MD5. The look-up tells whether S3 lists it so. */
+  /** Receipts of PUTs whose ETag is not the bytes' MD5. The look-up shows whether S3 lists the same ETag. */
   readonly #odd = new Map<number, PartReceipt>();
   #failure: { readonly error: unknown } | undefined;
   #isLookingUp = false;
@@ -112,7 +112,7 @@ class PartSender {
   async send(): Promise<SendEnd> {
     const { ledger } = this.#upload;
     const undo = this.#upload.onConfirmedElsewhere(() => {
-      // What is still on its way here has arrived by the other way.
+      // The parts that are still being sent have arrived by the other way.
       if (ledger.isComplete) this.#stop.abort();
     });
     try {
@@ -255,14 +255,14 @@ class PartSender {
     const { ledger } = this.#upload;
     const { pace, platform, retry, s3 } = this.#context;
     const attempts = ledger.attemptsOf(partNumber) + 1;
-    // Between two tries the app's server was asked what S3 has, and has answered.
+    // A look-up between the tries shows that the app's server answers, and so that the network is there.
     const isUnreachable =
       given.code === "NETWORK" && attempts >= UNREACHABLE_AFTER && platform.network.isOnline;
     const fault = isUnreachable
       ? new StorageFault("network", "STORAGE_UNREACHABLE", { cause: given })
       : given;
     pace.failed(fault);
-    // By the second time the look-up has shown that the object is another one.
+    // At the second refusal, the look-up has shown that the object there is not this upload's.
     const isTaken = fault.code === "OBJECT_EXISTS" && attempts > 1;
     if (!isPassing(fault) || isTaken) {
       s3.leave(startedAt);
@@ -276,7 +276,7 @@ class PartSender {
     const ownMs = retryDelayMs(attempts, platform.random(), fault.retryAfterMs, retry);
     const waitMs = OF_ONE_PART.has(fault.code) ? ownMs : Math.min(ownMs, s3.waitMs(now));
     this.#doubt(partNumber, this.#now() + waitMs, fault);
-    // What S3 has refused it does not have, so there is nothing to look up.
+    // S3 does not have a part that it refused, so there is nothing to look up.
     if (!mayBeStored) ledger.giveBack(partNumber);
     this.#upload.lastFault = fault;
   }
@@ -337,7 +337,7 @@ class PartSender {
     for (const partNumber of missing) ledger.giveBack(partNumber);
   }
 
-  /** What a part that S3 lists counts for; undefined if it is not the one that was sent. */
+  /** The receipt of a part that S3 lists; undefined if it is not the part that was sent. */
   #receiptOf(partNumber: number, etag: string): PartReceipt | undefined {
     const odd = this.#odd.get(partNumber);
     this.#odd.delete(partNumber);
@@ -377,7 +377,8 @@ class PartSender {
 
   async #recordStored(receipts: readonly PartReceipt[], note: (receipt: PartReceipt) => void): Promise<void> {
     if (receipts.length === 0) return;
-    // In memory first, so that a halt while the receipts are written leaves nothing in doubt that isn't.
+    // The ledger in memory comes first, so that a halt while the receipts are written leaves no confirmed
+    // part in doubt.
     for (const receipt of receipts) {
       note(receipt);
       this.#delivery.arrived(receipt.partNumber);

@@ -1,7 +1,7 @@
 import type { PartReceipt, StorageFault } from "../../src/core/storage.ts";
 import type { PartLedger } from "../model/index.ts";
 
-/** One upload as those see it who send, look up and compare its parts. */
+/** An upload as the code that sends, looks up and compares its parts sees it. */
 export interface SendingUpload {
   readonly id: string;
   readonly ledger: PartLedger;
@@ -9,7 +9,7 @@ export interface SendingUpload {
   readonly signal: AbortSignal;
   /** S3's ETags are not MD5s (SSE-KMS), as its answers and its list agree. */
   etagsAreOpaque: boolean;
-  /** What has gone wrong last with its parts, in this life of the worker. */
+  /** The last fault of the upload's parts since the worker started. */
   lastFault: StorageFault | undefined;
   /** S3 has this part, which was sent just now. */
   partSent(receipt: PartReceipt): void;

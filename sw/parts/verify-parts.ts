@@ -35,7 +35,7 @@ export async function verifyParts(receipts: readonly PartReceipt[], options: Ver
   }
 }
 
-/** What S3 says of these parts' bytes: the ETag for MD5, else the checksum that it keeps. */
+/** S3's digests of these parts: the ETag for MD5, else the checksum that S3 keeps. */
 async function checksumsHeld(
   receipts: readonly PartReceipt[],
   { kind, storage, token }: VerifyOptions,

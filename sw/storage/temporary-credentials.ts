@@ -101,7 +101,7 @@ function settle(
     const undo = clock.after(TIMEOUT_MS, () =>
       reject(new StorageFault("network", "NETWORK", { detail: "fetching the credentials took too long" })),
     );
-    // Within `then`, so that what it throws at once is caught as well.
+    // Calling it within `then` catches an error that it throws at once as well.
     Promise.resolve()
       .then(() => ask(headers))
       .then(resolve, (error: unknown) => reject(toFault(error, clock.now())))
@@ -112,7 +112,7 @@ function settle(
 function checked(answer: unknown): Credentials {
   const parsed = v.safeParse(schema, answer);
   if (parsed.success) return parsed.output;
-  // Not the issue's message: it quotes what it has got.
+  // The issue's message would quote the value that it found, which may be a secret.
   const place = v.getDotPath(parsed.issues[0]) ?? "the whole";
   throw new StorageFault("transient", "SERVER_RESPONSE_INVALID", {
     detail: `credentials: ${place} is missing or invalid`,

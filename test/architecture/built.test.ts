@@ -3,7 +3,7 @@ import { createBuilder } from "vite";
 import { expect, test } from "vitest";
 import { ROOT } from "./source-files.ts";
 
-/** What an app's bundler is given of the worker: the chunks of each entry of the exports map. */
+/** Builds the worker's part of the package: the chunks of each entry of the exports map. */
 async function buildWorker() {
   const builder = await createBuilder({
     root: ROOT,
@@ -31,7 +31,8 @@ test("the AWS SDK is built into its own entry of the worker, such as a service w
   expect(storage.code).toContain("ListMultipartUploads");
   expect(storage.code).not.toContain("DOMParser");
   expect(storage.imports.filter((name) => !name.endsWith(".js"))).toEqual(["valibot", "hash-wasm"]);
-  // What both share is one module, or a fault of the one would be no `StorageFault` to the other.
+  // Both entries must share one module of faults, or an error of the one would be no `StorageFault` to the
+  // other.
   const shared = storage.imports.filter((name) => name.endsWith(".js"));
   expect(chunk("sw.js").imports).toEqual(expect.arrayContaining(shared));
   for (const name of ["sw.js", ...shared]) expect(chunk(name).code).not.toContain("ListMultipartUploads");

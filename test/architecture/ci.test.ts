@@ -11,7 +11,7 @@ interface Run {
   readonly counts?: { readonly passed: number; readonly failed: number };
 }
 
-/** What `.ci/run` says if `npm test` ends like this, one time after another. */
+/** Runs `.ci/run` with a stand-in for npm whose runs of `npm test` end like this, one after another. */
 function runCi(runs: readonly Run[]) {
   const folder = mkdtempSync(join(tmpdir(), "backhaul-npm-"));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));

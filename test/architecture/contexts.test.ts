@@ -10,7 +10,7 @@ const SCRATCH = `${ROOT}/dist/contexts-test-${process.pid}`;
 
 afterAll(() => rm(SCRATCH, { recursive: true, force: true }));
 
-/** What the compiler says of each expression in one more file of a project: an error code, or "". */
+/** Compiles each expression in one more file of a project; gives the error code of each, or "". */
 async function check(project: string, expressions: readonly string[]): Promise<Record<string, string>> {
   const folder = `${SCRATCH}/${project.replaceAll("/", "-")}`;
   await mkdir(folder, { recursive: true });

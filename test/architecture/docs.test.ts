@@ -9,7 +9,7 @@ const { scripts } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"))
 };
 const DOCS = await listFiles("*.md");
 
-/** What a Markdown file refers to and the repository does not have. */
+/** The links, scripts and files that a Markdown file refers to and the repository does not have. */
 function deadReferences(path: string, text: string): string[] {
   return [...deadLinks(path, text), ...missingScripts(text)];
 }

@@ -1,6 +1,6 @@
 import { parseAst } from "vite";
 
-/** What a source file says about what lies outside of it. */
+/** The names and modules outside of a source file that it mentions. */
 export interface Mentions {
   /** Module specifiers, of types too. */
   readonly imports: readonly string[];

@@ -37,7 +37,7 @@ const roomRules = Object.entries(ROOMS).map(
   }),
 );
 
-/** What a file may import. The first rule that fits its path counts. */
+/** The modules that a file may import. The first rule that fits its path counts. */
 const IMPORT_RULES: readonly ImportRule[] = [
   { of: CORE, files: [CORE], packages: /^valibot$/ },
   { of: PROTOCOL, files: [PROTOCOL, CORE], packages: /^valibot$/ },
@@ -126,7 +126,7 @@ const NAME_RULES: readonly NameRule[] = [
       "navigator.storage",
     ],
   },
-  // What `Date.parse` returns depends on its argument only.
+  // The result of `Date.parse` depends on its argument only.
   { of: "src/core/", names: ["Date", "Math.random"], but: ["Date.parse"] },
   { of: "src/protocol/", names: ["Date", "Math.random"] },
 ];

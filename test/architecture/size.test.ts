@@ -49,7 +49,7 @@ function stated(pattern: RegExp): number {
   return Number(figure);
 }
 
-/** What the app's users download of a script, in kB. */
+/** The size of a script as the app's users download it, in kB. */
 async function gzippedKb(script: string): Promise<number> {
   const { code, fileName, imports, dynamicImports } = await bundle(script);
   // All of it is there, and nothing is left for a second request.

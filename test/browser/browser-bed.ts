@@ -94,7 +94,7 @@ export function finished(page: Page, id: string) {
   return page.evaluate((wanted) => uploads.finished(wanted), id);
 }
 
-/** What kind of bytes IndexedDB holds for whom, read past the library. */
+/** The kind of bytes that IndexedDB holds for each upload, read without the library. */
 export function bytesKept(page: Page): Promise<{ id: string; kind: string }[]> {
   return page.evaluate(async () => {
     const settled = <T>(request: IDBRequest<T>) =>

@@ -81,7 +81,7 @@ test("a finished upload leaves no bytes here, and can be removed from the list",
 });
 
 test("a failed upload says why, keeps what S3 has, and goes on from there when it is retried", async () => {
-  // Whatever answers here is not S3: it refuses every signature.
+  // This stand-in for S3 refuses every signature.
   const refuse = /partNumber=/;
   await bed.context.route(refuse, (route) =>
     route.fulfill({

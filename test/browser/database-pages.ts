@@ -9,7 +9,7 @@ import { build } from "vite";
 import type { UploadDatabase } from "../../sw/database/upload-database.ts";
 import { openProfile } from "../support/chromium.ts";
 
-/** What `app/database-suite.ts` gives to these pages. */
+/** The functions that `app/database-suite.ts` gives to these pages. */
 declare global {
   function openIdbDatabase(name: string): Promise<UploadDatabase>;
   /** Settles once the first piece of a copy is there. Its result is undefined, or what it was refused with. */

@@ -218,7 +218,7 @@ describe("where there is no room for a copy", () => {
     expect(code).toBe("no room");
     expect(await page.evaluate(() => uploads.list())).toEqual([]);
     expect(await bytesKept(page)).toEqual([]);
-    // What fits is still welcome.
+    // A file that fits is still stored.
     const [added] = await addRandomFiles(page, [{ key: "small", size: MIB, requireDurable: true }]);
     const { id, sha256 } = added as { id: string; sha256: string };
     await finished(page, id);

@@ -157,7 +157,7 @@ type Row = Readonly<Record<string, unknown>> & { readonly id: string };
 
 let rows = 0;
 
-/** What versions 1 and 2 wrote alike. */
+/** The fields that versions 1 and 2 wrote alike. */
 function row(fields: Readonly<Record<string, unknown>>): Row {
   rows += 1;
   return {
@@ -218,7 +218,7 @@ function plant(page: Page, name: string, old: OldDatabase): Promise<void> {
   );
 }
 
-/** What this version finds in a database. */
+/** The rows that this version finds in a database. */
 function read(page: Page, name: string, id = "") {
   return page.evaluate(
     async ([name, id]) => {

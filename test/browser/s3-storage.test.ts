@@ -17,7 +17,7 @@ import { type CredentialServer, startCredentialServer } from "./credential-serve
 
 const MIB = 1024 * 1024;
 
-/** What the worker needs besides the PUTs, as the README has it. */
+/** The requests that the worker makes besides PUTs, as the README lists them. */
 const CORS = {
   AllowedMethods: ["GET", "HEAD", "PUT", "POST", "DELETE"],
   ExposeHeaders: ["ETag", "x-amz-meta-backhaul-upload"],
@@ -116,7 +116,7 @@ describe.skipIf(isSkipped)("temporary credentials", () => {
     await finished(page, id);
     expect(await bed.sha256("renewed")).toBe(sha256);
     expect(given.length).toBeGreaterThanOrEqual(3);
-    // They did expire, in S3's eyes too.
+    // S3 agrees that the credentials have expired.
     await expect(headWith(given[0] as TemporaryCredentials, "renewed")).rejects.toThrow();
     await expect(headWith(given.at(-1) as TemporaryCredentials, "renewed")).resolves.toBeDefined();
   });

@@ -24,7 +24,7 @@ test("a store that takes three parts at once is sent no more, after it has said 
   const puts = started.requests.filter(({ operation }) => operation === "UploadPart");
   const refused = puts.filter(({ code }) => code === "SlowDown");
   expect(puts.length - refused.length).toBe(313);
-  // It did try for more.
+  // The worker did try for more.
   expect(refused.length).toBeGreaterThan(0);
   expect(refused.length / puts.length).toBeLessThan(0.05);
 });

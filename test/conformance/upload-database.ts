@@ -4,9 +4,9 @@ import type { UploadRecord } from "../../sw/model/record.ts";
 import type { UploadEvent } from "../../sw/model/transition.ts";
 import { records } from "../unit/records.ts";
 
-/** What the suite needs of an implementation, anew for each test. */
+/** The functions of an implementation that the suite needs, anew for each test. */
 export interface DatabaseBed {
-  /** What the databases' clock says, in milliseconds since 1970. */
+  /** The time of the databases' clock, in milliseconds since 1970. */
   now: number;
   /** Another connection to the same database. */
   open(): Promise<UploadDatabase>;
@@ -21,7 +21,10 @@ export type DefineTest = (name: string, run: () => Promise<void>) => void;
 
 const MIB = 1024 * 1024;
 
-/** What holds for every upload database. Runs in Node and in browsers, so it asserts by Chai alone. */
+/**
+ * The conformance suite of the upload database. It runs in Node and in browsers, so it asserts with Chai
+ * alone.
+ */
 export function uploadDatabaseSuite(defineTest: DefineTest, makeBed: () => Promise<DatabaseBed>): void {
   function test(name: string, run: (database: UploadDatabase, bed: DatabaseBed) => Promise<void>) {
     defineTest(name, async () => {

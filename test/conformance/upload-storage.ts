@@ -13,14 +13,17 @@ import { checksumOf } from "../server/checksum-of.ts";
 import type { S3Engine } from "../server/s3-engine.ts";
 import { beginIntent, cut, putPart, someBytes, toSign } from "../server/upload-server.ts";
 
-/** What the suite needs of an implementation. */
+/** The functions of an implementation that the suite needs. */
 export interface StorageBed {
   readonly storage: UploadStorage;
   /** The S3 behind it, to see what has become of things. */
   readonly engine: Pick<S3Engine, "client" | "bucket" | "minPartBytes" | "openUploads">;
 }
 
-/** What holds for every storage port, against a real S3 store, with bytes that go by `fetch` to what was signed. */
+/**
+ * The conformance suite of the storage port, against a real S3 store, with bytes that are sent to presigned
+ * URLs.
+ */
 export function uploadStorageSuite(bed: () => StorageBed): void {
   const partSize = () => Math.max(bed().engine.minPartBytes, 1_000);
 

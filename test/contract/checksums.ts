@@ -17,7 +17,7 @@ const KINDS = [
   ["SHA256", "ChecksumSHA256", createHash("sha256").update(BODY).digest("base64")],
 ] as const;
 
-/** What a browser sends: a presigned PUT with the digest in a header that was signed. */
+/** The request of a browser: a presigned PUT with the digest in a signed header. */
 export function describeChecksums(subject: Subject): void {
   describe("checksums in signed headers", () => {
     const at = (Key: string) => ({ Bucket: subject.bucket, Key });

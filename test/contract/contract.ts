@@ -10,8 +10,9 @@ import { describeSignatures } from "./signatures.ts";
 import { type KnownDifferences, type S3Engine, Subject } from "./subject.ts";
 
 /**
- * What Backhaul relies on in S3, asserted as AWS does it. `knownDifferences` says by case how this engine was measured to
- * answer instead; that is asserted too, so that an engine which mends its ways is noticed.
+ * The behaviour of S3 that Backhaul relies on, asserted as AWS has it. `knownDifferences` says by case how
+ * this engine was measured to answer instead; that is asserted too, so that an engine which mends its ways is
+ * noticed.
  */
 export function describeS3Contract(
   name: string,

@@ -111,7 +111,7 @@ function describeSigningClient() {
     );
 
     it.each(["single", "multipart"] as const)("takes an honest upload signed so: %s", async (method) => {
-      // What one user puts into another's bucket belongs to that user, if nothing else is said.
+      // By default, an object that one user puts into another's bucket belongs to the user who put it.
       const server = await start({ signingClient, object: { acl: "bucket-owner-full-control" } });
       const key = `alice/honest-${method}`;
       const body = new Uint8Array(5 * MIB + 3).fill(7);

@@ -3,7 +3,7 @@ import { AssumeRoleCommand, STSClient } from "@aws-sdk/client-sts";
 import type { TemporaryCredentials } from "../../sw/s3-storage.ts";
 import type { S3Engine } from "./engine.ts";
 
-// What Ceph seals its session tokens with: the `rgw_sts_key` of start.sh, and its constant initialization vector.
+// The key and vector with which Ceph seals its session tokens: the `rgw_sts_key` of start.sh, and a constant.
 const STS_KEY = "0123456789abcdef";
 const IV = "cephsageyudagreg";
 

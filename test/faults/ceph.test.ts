@@ -10,7 +10,7 @@ let bed: FaultBed | undefined;
 const abort = (request: Parameters<FaultBed["abortAtS3"]>[0]) => bed?.abortAtS3(request) ?? Promise.resolve();
 const { separate, shared } = faultMatrix({ abort, setClock: () => {}, signIn: async () => bed?.signIn() });
 
-/** What a part and its completion can meet. */
+/** The faults that a part and its completion can meet. */
 function isMain({ method, line, request, times }: Cell): boolean {
   const completes = ["complete", "CompleteMultipartUpload", "HeadObject", "parts", "ListParts"];
   return method === "multipart" && times === "once" && (line === "data" || completes.includes(request));
@@ -23,7 +23,7 @@ if (isCephInstalled() || process.env.CI !== undefined) {
     const credentials = { accessKeyId, secretAccessKey };
     bed = await startFaultBed(
       { minPartBytes: SIZES.part, s3: { endpoint, region, credentials, bucket: "faults" } },
-      // It may take its time over a part; one that is given up on too early is sent twice.
+      // Ceph may take its time over a part, and a part that is given up on too early is sent twice.
       { stallTimeoutMs: 6_000 },
     );
   });

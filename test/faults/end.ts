@@ -34,9 +34,9 @@ const LASTING = 3;
 const PATIENCE_MS = 75_000;
 
 /**
- * What becomes of an upload, as `nameEnd` names it, by what the page sees: its end, or, if that is `awaited`, its rest; which
- * names the fault of whichever part had one last, and so may take a while to be that. What comes to neither is named by
- * its last states.
+ * Waits for the end of an upload as the page sees it, or for a wait that is `awaited`, and names it as
+ * `nameEnd` does. A waiting upload names the last fault of any of its parts, so the awaited one may take a
+ * while to show. If neither comes, the result lists the upload's last states.
  */
 export function endOf(page: Page, id: string, awaited: End): Promise<string> {
   return page.evaluate(

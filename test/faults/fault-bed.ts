@@ -10,7 +10,7 @@ import { FaultProxy, type ProxyEntry } from "./fault-proxy.ts";
 export interface FaultBed extends BrowserBed {
   readonly page: Page;
   readonly plan: FaultPlan;
-  /** What went to S3 for this key, and to the app's server. */
+  /** The requests to S3 for this key, and those to the app's server. */
   entries(key: string): ProxyEntry[];
   /** Drops the multipart upload of a request at S3. */
   abortAtS3(request: NamedRequest): Promise<void>;

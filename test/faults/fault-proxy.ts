@@ -11,7 +11,10 @@ import { nameControlRequest, nameS3Request } from "./name-request.ts";
 
 /** One request, as far as it got. */
 export interface ProxyEntry extends NamedRequest {
-  /** What S3 or the server has answered, whether or not that was passed on; 0 for nothing. */
+  /**
+   * The status that S3 or the server answered with, whether or not it was passed on; 0 if there was no
+   * answer.
+   */
   readonly status: number;
   /** S3 has taken a body. */
   readonly stored: boolean;

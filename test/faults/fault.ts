@@ -1,7 +1,7 @@
 /** Where a request goes: from the worker to the app's server, from the worker to S3, from the app's server to S3. */
 export type Line = "control" | "data" | "behind";
 
-/** What a request is about. */
+/** The line, the operation and the key of a request. */
 export interface NamedRequest {
   readonly line: Line;
   /** The server's (`begin`, …) or S3's name of it (`UploadPart`, …); `Preflight` for the browser's own. */
@@ -11,7 +11,10 @@ export interface NamedRequest {
   readonly partNumber?: number;
 }
 
-/** What happens to a request. Where S3 or the server has `acted`, it was passed on, and its answer is lost or replaced. */
+/**
+ * The fate of a request. Where S3 or the server has `acted`, the request was passed on, and its answer is
+ * lost or replaced.
+ */
 export type Action =
   | /** The connection is reset, and for a while nothing listens any more. */ { readonly do: "refuse" }
   | { readonly do: "reset"; readonly at: "before" | "middle" | "after" | "answer" }
@@ -41,7 +44,7 @@ export interface Fault {
   readonly partNumber?: number;
   /** Which of the requests that fit it meets. */
   readonly times: "once" | "always";
-  /** What happens at S3 before the action. */
+  /** A change at S3 before the action. */
   readonly meanwhile?: (request: NamedRequest) => Promise<void>;
   readonly action: Action;
 }

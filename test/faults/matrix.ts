@@ -23,9 +23,9 @@ export interface Cell {
 export interface Matrix {
   /** Each strikes the requests of one upload only. */
   readonly separate: readonly Cell[];
-  /** These strike every upload's. */
+  /** Cells whose faults strike every upload's requests. */
   readonly shared: readonly Cell[];
-  /** For where S3's clock can be set. */
+  /** Cells for engines whose clock can be set. */
   readonly clocks: readonly Cell[];
 }
 
@@ -47,7 +47,7 @@ function cellsOf(kind: Kind): Cell[] {
       if (!kind.strikes({ ...target, methods: [method] })) return [];
       return (["once", "always"] as const).flatMap((times) => {
         const end = kind[times]?.(target);
-        // What has failed is tidied away for a while only.
+        // The abort of a failed upload is retried for a while only.
         return end && !(target.lead === "failed" && times === "always")
           ? [cellOf(kind, target, method, times, end)]
           : [];
@@ -64,7 +64,7 @@ function cellOf(kind: Kind, target: Target, method: Method, times: Fault["times"
     operation,
     times,
     action: kind.action,
-    // Beside others that go well.
+    // The other parts go well.
     ...(line === "data" && method === "multipart" ? { partNumber: 2 } : {}),
     ...(kind.meanwhile ? { meanwhile: kind.meanwhile } : {}),
   };
@@ -75,7 +75,7 @@ function cellOf(kind: Kind, target: Target, method: Method, times: Fault["times"
     fault: kind.name,
     times,
     faults: lead ? [leadUp(lead, method), own] : [own],
-    // It stays so, whatever becomes of the abort.
+    // A failed upload stays failed, whatever becomes of the abort.
     end: lead === "failed" ? failed("FORBIDDEN") : end,
   };
 }

@@ -3,7 +3,7 @@ import { parseTarget } from "../../demo/store/request-target.ts";
 import { route } from "../../demo/store/router.ts";
 import type { Line, NamedRequest } from "./fault.ts";
 
-/** What a request to S3 is about. */
+/** The operation and the key of a request to S3. */
 export function nameS3Request(line: Line, { method = "", url = "", headers }: IncomingMessage): NamedRequest {
   const target = parseTarget(url);
   const operation = method === "OPTIONS" ? "Preflight" : route(method, target, headers).name;
@@ -18,7 +18,7 @@ export function nameS3Request(line: Line, { method = "", url = "", headers }: In
   };
 }
 
-/** What a request to the app's server is about; undefined for its pages and scripts. */
+/** The operation and the key of a request to the app's server; undefined for its pages and scripts. */
 export function nameControlRequest({ url = "" }: IncomingMessage, body: Buffer): NamedRequest | undefined {
   const operation = /^\/uploads\/(\w+)$/.exec(url)?.[1];
   if (operation === undefined) return undefined;

@@ -13,7 +13,7 @@ const KIB = 1024;
  */
 export const SIZES = { single: 64 * KIB, multipart: 4 * 64 * KIB, part: 64 * KIB };
 
-/** What became of a cell. Each flaw is one sentence; there should be none. */
+/** The outcome of a cell. Each flaw is one sentence; there should be none. */
 export interface Outcome {
   readonly end: string;
   readonly flaws: readonly string[];
@@ -31,7 +31,7 @@ export async function runCell(bed: FaultBed, cell: Cell): Promise<Outcome> {
 
   const end = await endOf(page, id, expected);
   if (end !== nameEnd(expected)) flaws.push(`ends ${end} instead of ${nameEnd(expected)}`);
-  // What has failed keeps what S3 has, until its user removes it.
+  // A failed upload keeps its parts at S3 until the user removes it.
   if (end.startsWith("failed")) await page.evaluate((wanted) => uploads.remove(wanted), id);
   const haveStruck = () => !faults.strikes().includes(0);
   await vi.waitUntil(haveStruck, { timeout: 10_000 }).catch(() => flaws.push("the fault has not struck"));
@@ -44,7 +44,7 @@ export async function runCell(bed: FaultBed, cell: Cell): Promise<Outcome> {
 
   for (const { partNumber } of partsSentTwice(bed.entries(key)))
     flaws.push(`part ${partNumber ?? 1} was sent again though S3 had it`);
-  // This client too has to learn where S3's clock has been set.
+  // The test's own client, too, has to learn of S3's clock.
   const isTidy = () =>
     bed.openUploads(key).then(
       (open) => open.length === 0,

@@ -9,9 +9,12 @@ export interface Target {
   readonly request: string;
   /** S3's name of it, where that depends on the method. */
   readonly operation?: Readonly<Record<Method, string>>;
-  /** It comes only after a part is in doubt, the upload has failed, or the answer to `begin` was lost. */
+  /**
+   * The request comes only after a part is in doubt, the upload has failed, or the answer to `begin` was
+   * lost.
+   */
   readonly lead?: "part in doubt" | "failed" | "begin lost";
-  /** Its answer has a body. */
+  /** Whether the answer has a body. */
   readonly isAnswered: boolean;
 }
 

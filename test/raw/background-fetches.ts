@@ -3,7 +3,7 @@ import { FETCH_PREFIX } from "../../src/protocol/protocol.ts";
 import type { RawBed } from "./raw-bed.ts";
 import type { RawTab } from "./raw-tab.ts";
 
-/** What TypeScript's own library lacks, as far as these tests use it. */
+/** Interfaces of Chromium that these tests use and TypeScript's own library lacks. */
 interface BackgroundFetches {
   getIds(): Promise<readonly string[]>;
   get(id: string): Promise<{ matchAll(): Promise<readonly { readonly request: Request }[]> } | undefined>;

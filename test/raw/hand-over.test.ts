@@ -78,7 +78,7 @@ test("three uploads and two tabs: closing one changes nothing, closing the other
 
   await first.close();
   await vi.waitUntil(() => isKeeper(second), 30_000);
-  // What it keeps for its own end was asked for before this.
+  // The candidates that the page keeps for a hand-over were fetched before this.
   await untilShare(second, one, 0.6);
   expect(await second.evaluate(() => uploads.list().map(({ state }) => state))).toEqual(
     ids.map(() => "uploading"),

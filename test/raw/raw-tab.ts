@@ -4,7 +4,7 @@ import { devtoolsCommand } from "./devtools-command.ts";
 const UNTIL_TIMEOUT_MS = 30_000;
 const POLL_MS = 50;
 
-/** What `/json/list` says about a tab. */
+/** A tab as `/json/list` describes it. */
 export interface TabTarget {
   readonly id: string;
   readonly type: string;
@@ -12,7 +12,7 @@ export interface TabTarget {
   readonly webSocketDebuggerUrl: string;
 }
 
-/** What a tab needs of its browser. */
+/** The parts of a browser that a tab needs. */
 export interface TabBrowser {
   open(url: string): Promise<RawTab>;
   /** Sends `/json/…`. */

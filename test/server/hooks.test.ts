@@ -1,4 +1,4 @@
-/** What the app is told, and that it is told at least once whatever fails. */
+/** The app is told of each upload, at least once, whatever fails. */
 import { HeadObjectCommand } from "@aws-sdk/client-s3";
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import type { AuditEntry, CompletedUpload, HookedUpload, UploadPermit } from "../../server/index.ts";

@@ -1,4 +1,4 @@
-/** What an object gets besides its bytes, and that the browser can't change it. */
+/** Objects get the headers and metadata that the app sets, and the browser can't change them. */
 import { GetObjectCommand, HeadObjectCommand, PutObjectCommand } from "@aws-sdk/client-s3";
 import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import type { ObjectSettings, UploadPermit } from "../../server/index.ts";

@@ -1,4 +1,4 @@
-/** What the handler looks at before anything else: its own options, and where a request comes from and goes to. */
+/** The handler checks its own options first, then the origin and the path of a request. */
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { S3Failure, toStorageFault } from "../../s3/s3-faults.ts";
 import { createUploadHandler, type UploadHandlerOptions } from "../../server/index.ts";

@@ -80,7 +80,7 @@ test.each(KINDS)("S3 that takes nothing stops the client, and nothing piles up h
     },
     { timeout: 20_000, interval: 500 },
   );
-  // What the kernel keeps for three connections, at most.
+  // The most that the kernel buffers for three connections.
   expect(before).toBeLessThan(48 * MIB);
   tcp.release();
   await filled;

@@ -103,7 +103,7 @@ test("one owner too often in a minute waits its turn, and no other", async () =>
     headers: { "content-type": "application/json", ...(user && { "x-user": user }) },
   });
   for (const user of ["alice", "bob", ""]) {
-    // What is refused for another reason doesn't count.
+    // Uploads that are refused for another reason don't count.
     await busy.refusal("begin", beginIntent({ ...allowed, size: 101, partSize: 101 }), as(user));
     const tokens = [await busy.begin(allowed, as(user)), await busy.begin(allowed, as(user))];
     proxy.requests.length = 0;
@@ -112,7 +112,7 @@ test("one owner too often in a minute waits its turn, and no other", async () =>
     expect(Number(refusal.headers.get("retry-after"))).toBeGreaterThan(0);
     expect(Number(refusal.headers.get("retry-after"))).toBeLessThanOrEqual(60);
     expect(proxy.requests).toEqual([]);
-    // What was begun goes on.
+    // Uploads that have begun go on.
     for (const token of tokens) await busy.post("abort", { token }, { ...as(user) });
   }
   await busy.close();

@@ -7,7 +7,7 @@ export interface FakedAnswer {
   readonly body?: string;
 }
 
-/** What happens to one request: `answer` is sent, or, if "lost", the connection is cut. */
+/** The plan for one request: `answer` is sent, or, if "lost", the connection is cut. */
 export interface Fault {
   /** "before": S3 does not see the request. "after": S3 carries it out, and its answer is thrown away. */
   readonly when: "before" | "after";
@@ -16,7 +16,7 @@ export interface Fault {
 
 export interface S3Proxy {
   readonly url: string;
-  /** What went through, as `POST /bucket/key?uploads`. */
+  /** The requests that went through, such as `POST /bucket/key?uploads`. */
   readonly requests: string[];
   /** Decides about each request; may take its time. */
   fault: (request: string) => Promise<Fault | null> | Fault | null;

@@ -1,4 +1,4 @@
-/** What an attacker would try on the server: each is refused with the right status, and nothing of it reaches S3. */
+/** Attacks on the server: each is refused with the right status, and nothing of it reaches S3. */
 import { createHmac, randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { connect } from "node:net";
@@ -27,7 +27,7 @@ let port: number;
 /** Alice's upload of two parts of 5 bytes. */
 let token: string;
 let claims: MultipartClaims;
-/** What the app says instead of its usual answer. */
+/** The app's answer in place of its usual one. */
 let permitted: (() => UploadPermit | Response) | null = null;
 /** All that the server said to clients, and to the log. */
 const answers: string[] = [];
@@ -133,7 +133,7 @@ async function expectRawRefused(head: readonly string[], body: string, status: n
   const answer = await raw(port, `${[...head, "Connection: close"].join("\r\n")}\r\n\r\n${body}`);
   answers.push(answer);
   expect(answer).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
-  // What was smuggled in got none.
+  // The smuggled request got no answer.
   expect(answer.match(/^HTTP\/1\.1 /gm)).toHaveLength(1);
   expect(proxy.requests).toEqual([]);
 }
@@ -259,7 +259,10 @@ describe("keys", () => {
     },
   );
 
-  /** What would lead elsewhere, or say something else, if it were ever read as a URL, a path or a query. */
+  /**
+   * Keys that would lead elsewhere, or mean something else, if they were ever read as a URL, a path or a
+   * query.
+   */
   test.each(
     [
       ...[
@@ -504,12 +507,12 @@ describe("bodies", () => {
     const first = stalled("first", 40_000);
     const second = stalled("second", 40_000);
     await new Promise((resolve) => setImmediate(resolve));
-    // It moves, so that it is not the stalest any more.
+    // The first body receives bytes, so it is no longer the one that has stood still for longest.
     first.push(1_000);
     await new Promise((resolve) => setImmediate(resolve));
     const third = stalled("third", 40_000);
     expect(await Promise.race([first, second, third].map(({ outcome }) => outcome))).toBe("second 408");
-    // What it held is free again, though not for more than the limit.
+    // The memory that it held is free again, but no more than the limit.
     stalled("fourth", 60_000);
     expect(await Promise.race([first, third].map(({ outcome }) => outcome))).toBe("first 408");
   });
@@ -643,7 +646,7 @@ test.each([
     ...["Content-Type: application/json", `Content-Length: ${body.length}`, ...lines],
   ];
   await expectRawRefused(head(...hosts), body, 400);
-  // It was for the host alone: with one, the app is asked.
+  // Only the missing host was at fault: with one, the app is asked.
   await expectRawRefused(head("Host: [::1]:8080"), body, 401);
 });
 
@@ -771,7 +774,7 @@ test("neither an answer nor the log has a token, a secret or a signature in it",
     ...[token, token.split(".")[1] ?? "", token.split(".")[2] ?? "", "X-Amz-Signature", "Signature="],
   ])
     expect(text.includes(secret), secret).toBe(false);
-  // What broke inside the app is for its operator alone.
+  // Errors inside the app are for its operator alone.
   expect(answers.join("\n")).not.toContain("hunter2");
   expect(log.join("\n")).toContain("hunter2");
 });

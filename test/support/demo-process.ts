@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 export interface DemoProcess {
   /** URL of the page. */
   readonly app: string;
-  /** What the `s3 …` line says, by name; `endpoint` is its URL. */
+  /** The values in the `s3 …` line, by name; `endpoint` is its URL. */
   readonly s3: Readonly<Record<string, string>>;
   /** Sends SIGTERM and gives the exit code. */
   stop(): Promise<number | null>;

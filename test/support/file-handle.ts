@@ -1,4 +1,4 @@
-/** What stands for a `FileSystemFileHandle`, which Node has not: it opens what the test puts into it. */
+/** A stand-in for `FileSystemFileHandle`, which Node lacks. It opens the file that the test puts into it. */
 export class FileHandle {
   /** How often it was opened. */
   opened = 0;

@@ -9,7 +9,7 @@ export interface LinkOptions {
   readonly bytesPerSecond?: number;
   /** The same, for each connection. @default unlimited */
   readonly connectionBytesPerSecond?: number;
-  /** What every byte is late by, in each direction, in milliseconds: half a round trip. @default 0 */
+  /** The delay of every byte, in each direction, in milliseconds: half a round trip. @default 0 */
   readonly latencyMs?: number;
 }
 

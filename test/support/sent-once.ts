@@ -6,7 +6,7 @@ export interface Death {
   readonly confirmedAt: number;
 }
 
-/** What must be known of a request to S3. */
+/** The facts about a request to S3 that the check needs. */
 type SentRequest = Pick<
   RequestEntry,
   "operation" | "key" | "uploadId" | "partNumber" | "stored" | "startedAt" | "endedAt"

@@ -1,4 +1,4 @@
-/** What has become of a promise so far. */
+/** The outcome of a promise so far. */
 export interface Settlement<T> {
   state: "pending" | "fulfilled" | "rejected";
   value?: T;

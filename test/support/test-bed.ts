@@ -14,7 +14,7 @@ export interface TestBedOptions {
   readonly minPartBytes?: number;
   /** Bodies that the embedded store takes in at once. */
   readonly mostPuts?: number;
-  /** What the embedded store says it encrypts by, with ETags that are no MD5s. */
+  /** The encryption that the embedded store claims, with ETags that are not MD5s. */
   readonly sse?: StoreOptions["sse"];
   /** Speed of the link between the browser and both servers. @default unlimited */
   readonly linkBytesPerSecond?: number;
@@ -23,7 +23,7 @@ export interface TestBedOptions {
   readonly handler?: AppServerOptions["handler"];
   /** Another S3 than the embedded store. */
   readonly s3?: S3Target;
-  /** What the bucket's CORS rule adds to the PUTs that every app needs. */
+  /** The methods and headers that the bucket's CORS rule allows besides the PUTs that every app needs. */
   readonly cors?: Partial<CORSRule>;
   /** How the app's server speaks to S3. */
   readonly client?: Pick<S3Target, "maxAttempts" | "requestHandler">;

@@ -51,7 +51,7 @@ export class VirtualTime {
 
   /** Runs everything that is due until then, by `elapsed`, and goes there. */
   async runUntil(end: number): Promise<void> {
-    // What was set going just before may ask for the first callback.
+    // Work that was started just before may ask for the first callback.
     await this.settle();
     while ((this.nextAt ?? Number.POSITIVE_INFINITY) <= end) await this.step();
     this.elapsed = Math.max(this.elapsed, end);

@@ -20,7 +20,7 @@ class RecordedCommands implements UploadCommands {
   promiseMark = () => this.mark;
   readonly calls: unknown[][] = [];
   readonly added: NewUpload[] = [];
-  /** What the next command rejects with. */
+  /** The error with which the next command rejects. */
   fault: unknown;
 
   list() {

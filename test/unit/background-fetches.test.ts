@@ -93,7 +93,7 @@ class Host implements BackgroundFetchHost {
     this.told.push(["browser progresses"]);
   }
 
-  /** What was told since this was asked last. */
+  /** The calls to the host since this was last read. */
   news(): unknown[][] {
     return this.told.splice(0);
   }

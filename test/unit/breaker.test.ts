@@ -83,7 +83,7 @@ describe("a breaker", () => {
     expect(breaker.waitMs(120)).toBe(480);
     breaker.failed(130, 30, RANDOM, 3_000);
     expect(breaker.waitMs(130)).toBe(3_000);
-    // What asks for less doesn't shorten what another one has asked for.
+    // A shorter `Retry-After` doesn't shorten a longer one that came before.
     breaker.failed(140, 40, RANDOM, 100);
     expect(breaker.waitMs(140)).toBe(2_990);
   });

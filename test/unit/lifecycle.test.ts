@@ -206,7 +206,7 @@ describe("a newer version that waits", () => {
     for (const event of synced) lifecycle.holdSync(event, new Promise(() => {}), async () => false);
     registration.newVersion(true);
     await time.settle();
-    // What is not done yet is the newer version's: the browser fires the sync again.
+    // The rest is left to the newer version: the browser fires the sync again.
     expect([held, ...synced].map((event) => event.hold?.state)).toEqual([
       "fulfilled",
       "rejected",

@@ -213,7 +213,10 @@ test("the times: updatedAt follows each change, and the argument is left as it w
   }
 });
 
-/** What a record of each state has beyond what all have, and where the upload may stand at S3. */
+/**
+ * The fields that a record of each state has beyond the common ones, and the places where its upload may
+ * stand at S3.
+ */
 const SHAPES: Record<UploadState, readonly [fields: readonly string[], remotes: readonly string[]]> = {
   queued: [["remote"], ["none", "asked"]],
   uploading: [["remote"], ["open"]],
@@ -261,7 +264,7 @@ function isLawful(record: UploadRecord): boolean {
   return given === [...COMMON, ...fields].sort().join() && remotes.includes(remoteOf(record));
 }
 
-/** What each step must keep to. An effect must stand where it is needed, and nowhere else. */
+/** The rules of every transition. An effect must stand where it is needed, and nowhere else. */
 const RULES: Record<
   string,
   (before: UploadRecord, after: UploadRecord, effects: readonly Effect[]) => boolean

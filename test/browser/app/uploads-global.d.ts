@@ -1,6 +1,6 @@
 import type { Uploads } from "backhaul";
 
 declare global {
-  /** What the usage page connects. */
+  /** The uploads that the usage page connects to. */
   var uploads: Uploads;
 }

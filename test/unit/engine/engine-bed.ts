@@ -36,7 +36,7 @@ export class EngineBed {
     onChange() {},
   };
   readonly posted: { readonly type: string }[] = [];
-  /** What was written by the state machine, one list for each transaction. */
+  /** The events that the engine has written, one list for each transaction. */
   readonly writes: (readonly EventOfUpload[])[] = [];
   readonly failures: unknown[] = [];
   readonly steps: { readonly type: string }[] = [];

@@ -86,7 +86,7 @@ class Worker {
   readonly auth: unknown[] = [];
   authSource: AuthSource | undefined;
   changed = () => {};
-  /** What the next openings of the database give instead. */
+  /** The results of the next openings of the database, in place of the usual one. */
   readonly openings: (() => Promise<UploadDatabase>)[] = [];
   opened = 0;
   readonly #listeners = new Map<string, (event: never) => void>();

@@ -31,12 +31,15 @@ export class SmallS3 implements UploadStorage {
   /** Of every PUT that is not answered otherwise; undefined for the bytes' MD5. */
   etag: string | undefined;
 
-  /** What the next calls of this kind give instead of what was asked for: faults, or something to wait for first. */
+  /**
+   * The outcomes of the next calls of this kind, in place of the usual one: faults, or something to wait for
+   * first.
+   */
   answer(operation: Operation, ...answers: Answer[]): void {
     this.#answers.set(operation, [...(this.#answers.get(operation) ?? []), ...answers]);
   }
 
-  /** What the next PUTs are answered with. */
+  /** The answers to the next PUTs. */
   answerPut(...answers: PutAnswer[]): void {
     this.#putAnswers.push(...answers);
   }
@@ -126,7 +129,7 @@ export class SmallS3 implements UploadStorage {
   }
 }
 
-/** What S3 answers to a PUT that it refuses. */
+/** S3's answer to a PUT that it refuses. */
 export function refusal(status: number, s3Code?: string): Response {
   return new Response(s3Code === undefined ? null : `<Error><Code>${s3Code}</Code></Error>`, { status });
 }

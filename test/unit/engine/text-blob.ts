@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import type { ChecksumAlgorithm } from "../../../sw/parts/checksums.ts";
 
-/** What a file on disk holds, and whether it may still be read. */
+/** A file's content on disk, and whether it may still be read. */
 export interface Content {
   text: string;
   isUnreadable: boolean;

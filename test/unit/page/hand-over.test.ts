@@ -127,7 +127,7 @@ function makeHandOver(backgroundFetch: FetchManager | undefined): HandOver {
   });
 }
 
-/** This page is the one that hands over, and knows what. */
+/** A page that holds the lock, so that it is the one that hands over, and has fetched the candidates. */
 async function begin(): Promise<void> {
   handOver.start();
   await lock.grant();
@@ -138,7 +138,7 @@ const partsDone = (partNumbers: readonly number[], id = ID, backhaul: number = P
 const asked = () => worker.calls.filter(({ name }) => name === "handOverCandidates").length;
 const announced = () =>
   worker.heard.flatMap((message) => (message.type === "handedOver" ? [message] : []) as PageMessage[]);
-/** What is asked of the relay, in the order in which Chromium starts it. */
+/** The requests to the relay, in the order in which Chromium starts them. */
 const requested = () =>
   fetches.started.flatMap(({ requests }) =>
     requests.map(({ url }) => {

@@ -253,7 +253,7 @@ describe("waiting for a mark", () => {
     vi.useRealTimers();
   });
 
-  /** What has come of a promise by now. */
+  /** The outcome of a promise so far. */
   const track = (promise: Promise<void>) => {
     const tracked = { isOver: false };
     void promise.then(() => {

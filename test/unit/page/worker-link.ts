@@ -1,7 +1,7 @@
 import type { WorkerLink } from "../../../src/page/platform.ts";
 import { type PageMessage, PROTOCOL_VERSION, type Reply } from "../../../src/protocol/protocol.ts";
 
-/** What the page has called, as Comlink writes it. */
+/** The page's calls, as Comlink writes them. */
 export interface SeenCall {
   readonly id: string;
   readonly name: string;
