@@ -4,6 +4,7 @@ import {
   ListPartsCommand,
 } from "@aws-sdk/client-s3";
 import { type ChecksumKind, isSigned } from "../src/core/checksum.ts";
+import type { ListedParts } from "../src/core/listed-parts.ts";
 import { countParts, type PartPlan } from "../src/core/part-plan.ts";
 import {
   type PartReceipt,
@@ -16,6 +17,7 @@ import {
 } from "../src/core/storage.ts";
 import { checksumField, isChecksumOf, partChecksum, reportedChecksum } from "./checksums.ts";
 import type { MultipartClaims, SingleClaims, UploadClaims } from "./claims.ts";
+import { receiptsOf } from "./compare-list.ts";
 import { type Found, findObject } from "./find-object.ts";
 import { conditionFields } from "./object-settings.ts";
 import { type OpenIntent, openMultipartUpload } from "./open-upload.ts";
@@ -61,6 +63,11 @@ export interface S3Uploads {
   complete(claims: UploadClaims, receipts: readonly PartReceipt[]): Promise<StoredObject>;
   /** Like `complete`, but returns all that S3 says of the object. */
   completeVerified(claims: UploadClaims, receipts: readonly PartReceipt[]): Promise<VerifiedObject>;
+  /**
+   * Like `completeVerified`, of the parts that S3 lists, once those are what was sent. An object that an earlier try has made,
+   * whose answer was lost, was compared by that try.
+   */
+  completeListed(claims: UploadClaims, sent: ListedParts): Promise<VerifiedObject>;
   /** Whether the upload's object is there. */
   isStored(claims: UploadClaims): Promise<boolean>;
   /**
@@ -245,6 +252,36 @@ export function createS3Uploads(
     );
   }
 
+  async function completeListed(claims: UploadClaims, sent: ListedParts): Promise<VerifiedObject> {
+    if (claims.method === "single") throw invalidRequest("one PUT has no list of parts");
+    const { partCount } = planOf(claims);
+    if (sent.count !== partCount) throw mismatch(`parts 1 to ${partCount} are needed, each once`);
+    for (let looks = 1; ; looks++) {
+      let listed: readonly UploadedPart[];
+      try {
+        listed = await listAllParts(claims);
+      } catch (error) {
+        if (!isNoSuchUpload(error)) throw error;
+        return completedBefore(claims, [], error);
+      }
+      const receipts = await receiptsOf(claims, listed, sent);
+      if (receipts !== undefined) return completeMultipart(claims, inOrder(claims, receipts));
+      if (looks === LOOKS_AT_LIST) throw mismatch("S3 lists other parts than were sent");
+      // Not every engine lists at once what it has taken.
+      await new Promise((resolve) => setTimeout(resolve, looks * LOOK_AGAIN_MS));
+    }
+  }
+
+  async function listAllParts(claims: MultipartClaims): Promise<readonly UploadedPart[]> {
+    const all: UploadedPart[] = [];
+    for (let after: number | null = 0; after !== null; ) {
+      const page: UploadedPartsPage = await listParts(claims, after);
+      all.push(...page.parts);
+      after = page.next;
+    }
+    return all;
+  }
+
   function uploadOf(claims: MultipartClaims) {
     return { Bucket: bucket, Key: claims.key, UploadId: claims.s3UploadId };
   }
@@ -259,10 +296,15 @@ export function createS3Uploads(
       return { key, size, etag, location };
     },
     completeVerified,
+    completeListed: (claims, sent) => settle(completeListed(claims, sent)),
     isStored: (claims) => settle(find(claims).then(({ state }) => state === "ours")),
     abort: async (claims) => (claims.method === "single" ? undefined : settle(abortMultipart(claims))),
   };
 }
+
+// Amazon's S3 needs one look (https://aws.amazon.com/s3/consistency/).
+const LOOKS_AT_LIST = 3;
+const LOOK_AGAIN_MS = 500;
 
 function notAsSent(detail: string): StorageFault {
   return new StorageFault("permanent", "VERIFICATION_FAILED", { detail });

@@ -113,9 +113,11 @@ export function createUploadHandler(options: UploadHandlerOptions): UploadHandle
         return s3.parts(await claimsOf(token, operation), after);
       }
       case "complete": {
-        const { token, parts } = await bodies.read(request, completeRequest, true);
-        const claims = await claimsOf(token, operation);
-        const verified = await s3.completeVerified(claims, parts);
+        const body = await bodies.read(request, completeRequest, true);
+        const claims = await claimsOf(body.token, operation);
+        const verified = await ("parts" in body
+          ? s3.completeVerified(claims, body.parts)
+          : s3.completeListed(claims, body.listed));
         await callHook("onComplete", () => settings.onComplete?.(completedUpload(claims, verified), request));
         const { key, size, etag, location } = verified;
         return { key, size, etag, location } satisfies StoredObject;

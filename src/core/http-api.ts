@@ -3,6 +3,7 @@ import { CHECKSUM_KINDS } from "./checksum.ts";
 import type { UploadErrorCode } from "./errors.ts";
 import { looksLikeErrorCode } from "./errors.ts";
 import { MAX_FILE_NAME_LENGTH } from "./file-name.ts";
+import type { ListedParts } from "./listed-parts.ts";
 import { MAX_MEDIA_TYPE_LENGTH, toMediaType } from "./media-type.ts";
 import type { PartRange } from "./part-ranges.ts";
 import type {
@@ -67,10 +68,23 @@ export const signRequest = v.object({
 
 export const partsRequest = v.object({ token, after: v.pipe(count, v.maxValue(10_000)) });
 
-export const completeRequest = v.object({
+const sha256 = v.pipe(v.string(), v.regex(/^[A-Za-z\d+/]{43}=$/));
+const listedParts = v.object({
+  count: partNumber,
+  etags: sha256,
+  checksums: v.nullable(sha256),
+}) satisfies v.GenericSchema<unknown, ListedParts>;
+
+const completeByList = v.object({
   token,
   parts: v.pipe(v.array(receipt), v.minLength(1), v.maxLength(10_000)),
 });
+const completeByDigests = v.object({ token, listed: listedParts });
+
+/** The parts that were sent: by their list, or where that is long, by digests of it. */
+export const completeRequest = v.lazy((body) =>
+  typeof body === "object" && body !== null && "listed" in body ? completeByDigests : completeByList,
+);
 
 export const abortRequest = v.object({ token });
 

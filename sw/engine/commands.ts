@@ -1,3 +1,4 @@
+import type { ChecksumKind } from "../../src/core/checksum.ts";
 import { UploadError } from "../../src/core/errors.ts";
 import type { WireSnapshot } from "../../src/core/snapshot.ts";
 import type { PauseReason } from "../../src/core/states.ts";
@@ -13,6 +14,7 @@ import type { UploadDatabase } from "../database/index.ts";
 import { durabilityOf, type FileCopies, openSource } from "../files/index.ts";
 import { isFinal, needsBytes } from "../model/index.ts";
 import type { NewUpload, UploadCommands } from "../pages/index.ts";
+import { type ChecksumAlgorithm, compareSource } from "../parts/index.ts";
 import type { HandedOverUploads } from "./handed-over-uploads.ts";
 import type { LiveUpload } from "./live-upload.ts";
 import type { Publisher } from "./publisher.ts";
@@ -27,6 +29,8 @@ export interface CommandsOptions {
   readonly database: UploadDatabase;
   readonly handedOver: HandedOverUploads;
   readonly fetches: BackgroundFetches;
+  /** Undefined if this worker does not have the algorithm. */
+  readonly algorithmOf: (kind: ChecksumKind) => ChecksumAlgorithm | undefined;
 }
 
 /** The commands that pages give. */
@@ -89,9 +93,10 @@ export class Commands implements UploadCommands {
   }
 
   /**
-   * Gives back the bytes of an upload that has lost them.
+   * Gives back the bytes of an upload that has lost them. Before anything is sent, each part that S3 has is compared with them:
+   * no object is ever made of two files.
    *
-   * @throws {UploadError} `STATE_INVALID`, `FILE_MISMATCH`
+   * @throws {UploadError} `STATE_INVALID`, `FILE_MISMATCH`, `FILE_LOST`, `CHECKSUM_UNAVAILABLE`; nothing has changed then
    */
   async attach(id: string, source: Source): Promise<void> {
     const { roster, copies } = this.#options;
@@ -103,9 +108,36 @@ export class Commands implements UploadCommands {
     const isSameTime =
       record.lastModified === null || (bytes instanceof File && bytes.lastModified === record.lastModified);
     if (bytes.size !== record.plan.size || !isSameTime) throw new UploadError("FILE_MISMATCH", record.name);
+    await this.#assertIsSameFile(upload, bytes);
+    if (upload.record !== record)
+      throw new UploadError("STATE_INVALID", "it does not wait for its file any more");
     copies.accept(upload, source, bytes);
     await roster.apply(upload, { type: "wake" });
     await copies.settled(id);
+  }
+
+  async #assertIsSameFile(upload: LiveUpload, bytes: Blob): Promise<void> {
+    const { algorithmOf, database } = this.#options;
+    const { ledger, record, id } = upload;
+    const { checksum: kind, plan } = record;
+    const receipts = ledger.receipts();
+    const noneKnown = receipts.map(({ partNumber }) => partNumber);
+    const { isOther, unknown } = await compareSource(bytes, { plan, receipts, kind, algorithmOf }).catch(
+      (error: unknown) => {
+        // Without checksums a worker need not be able to make any.
+        const isWithout =
+          kind === "none" && error instanceof UploadError && error.code === "CHECKSUM_UNAVAILABLE";
+        if (isWithout) return { isOther: false, unknown: noneKnown };
+        throw error;
+      },
+    );
+    if (isOther) throw new UploadError("FILE_MISMATCH", record.name);
+    // All kinds but this one have what is unknown compared before the end.
+    if (kind !== "none" || !("remote" in record) || record.remote.at !== "open") return;
+    const doubtful = ledger.doubtfulAt(Number.POSITIVE_INFINITY);
+    await database.unclaimParts(id, record.remote.token, [...unknown, ...doubtful]);
+    for (const partNumber of unknown) ledger.retract(partNumber);
+    for (const partNumber of doubtful) ledger.giveBack(partNumber);
   }
 
   /** @throws {UploadError} `STATE_INVALID` if there is none */

@@ -6,7 +6,7 @@ import type { BackgroundFetches } from "../background-fetch/index.ts";
 import type { UploadDatabase } from "../database/index.ts";
 import { FileCopies } from "../files/index.ts";
 import type { Lifecycle } from "../pages/index.ts";
-import type { ChecksumAlgorithm } from "../parts/index.ts";
+import { type ChecksumAlgorithm, md5 } from "../parts/index.ts";
 import type { Platform } from "../platform/index.ts";
 import { Commands } from "./commands.ts";
 import { createBackgroundFetches, isPageHoldingHandOver } from "./hand-over.ts";
@@ -131,7 +131,16 @@ export async function startEngine(context: EngineContext): Promise<Engine> {
     })
     .catch(fail);
   return {
-    commands: new Commands({ roster, supervisor, publisher, copies, database, handedOver, fetches }),
+    commands: new Commands({
+      roster,
+      supervisor,
+      publisher,
+      copies,
+      database,
+      handedOver,
+      fetches,
+      algorithmOf: (kind) => [checksum, md5].find((algorithm) => algorithm.kind === kind),
+    }),
     supervisor,
     handedOver,
     fetches,

@@ -9,8 +9,9 @@ import {
   partsAnswer,
   signAnswer,
 } from "../../src/core/http-api.ts";
+import { checksumLines, etagLines, type ListedParts } from "../../src/core/listed-parts.ts";
 import { classifyStatus } from "../../src/core/outcome.ts";
-import { StorageFault, type UploadStorage } from "../../src/core/storage.ts";
+import { type PartReceipt, StorageFault, type UploadStorage } from "../../src/core/storage.ts";
 import { type JsonAnswer, type Platform, postJson } from "../platform/index.ts";
 
 /** Where the app's own server is, and how it is called. It runs `createUploadHandler` of `backhaul/server`. */
@@ -61,6 +62,8 @@ interface AuthSource {
 const TIMEOUT_MS = 30_000;
 const LONGEST_TIMEOUT_MS = 3_600_000;
 const COMPLETE_TIMES = 8;
+/** A receipt has up to 430 bytes of JSON, most some 120, and body parsers take 100 kB by default. */
+const MOST_SENT_PARTS = 200;
 
 const optionsSchema = v.object({
   relay: v.boolean(),
@@ -145,7 +148,11 @@ export function createHttpStorage(
       return parts;
     },
     uploadedParts: (token, after) => call("parts", { token, after }, partsAnswer),
-    complete: (token, parts) => call("complete", { token, parts }, completeAnswer),
+    async complete(token, parts) {
+      const body =
+        parts.length > MOST_SENT_PARTS ? { token, listed: await listedParts(parts) } : { token, parts };
+      return call("complete", body, completeAnswer);
+    },
     async abort(token) {
       await call("abort", { token }, abortAnswer);
     },
@@ -159,4 +166,32 @@ function isSignInWanted({ status, isRedirect }: JsonAnswer): boolean {
 
 function signInFirst(): StorageFault {
   return new StorageFault("unauthorized", "UNAUTHORIZED");
+}
+
+/** The parts by digests. Receipts are ascending. */
+async function listedParts(parts: readonly PartReceipt[]): Promise<ListedParts> {
+  const canBeTold = parts.every(({ checksum }) => checksum !== null) && !areETagsOpaque(parts);
+  return {
+    count: parts.length,
+    etags: await sha256(etagLines(parts)),
+    checksums: canBeTold ? await sha256(checksumLines(parts)) : null,
+  };
+}
+
+/** MD5s, none of which S3 has as an ETag (SSE-KMS): its list says nothing of them. Where it has some, it has other bytes. */
+function areETagsOpaque(parts: readonly PartReceipt[]): boolean {
+  const digests = parts.map(({ checksum }) => atob(checksum ?? ""));
+  const isMd5 = digests.every(({ length }) => length === MD5_BYTES);
+  return isMd5 && !parts.some(({ etag }, index) => etag.toLowerCase() === hexOfBinary(digests[index] ?? ""));
+}
+
+const MD5_BYTES = 16;
+
+function hexOfBinary(binary: string): string {
+  return Array.from(binary, (byte) => byte.charCodeAt(0).toString(16).padStart(2, "0")).join("");
+}
+
+async function sha256(text: string): Promise<string> {
+  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
+  return btoa(String.fromCharCode(...new Uint8Array(digest)));
 }

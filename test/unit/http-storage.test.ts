@@ -1,5 +1,6 @@
+import { createHash } from "node:crypto";
 import { beforeEach, describe, expect, test } from "vitest";
-import type { BeginIntent, StorageFault } from "../../src/core/storage.ts";
+import type { BeginIntent, PartReceipt, StorageFault } from "../../src/core/storage.ts";
 import { createHttpStorage, type HttpStorageOptions } from "../../sw/storage/http-storage.ts";
 import { noAnswer, ScriptedFetch } from "../support/scripted-fetch.ts";
 import { settlementOf } from "../support/settlement.ts";
@@ -333,5 +334,54 @@ describe("an option that is out of bounds is refused, with its name", () => {
     expect(() => storageAt(options as never)).toThrow(
       expect.objectContaining({ code: "OPTION_INVALID", detail: expect.stringMatching(`^${name}: `) }),
     );
+  });
+});
+
+describe("to complete an upload of many parts", () => {
+  const md5Of = (text: string) => createHash("md5").update(text).digest();
+  const many = (count: number, etag?: string) =>
+    Array.from({ length: count }, (_, index) => ({
+      partNumber: index + 1,
+      etag: etag ?? md5Of(String(index)).toString("hex"),
+      checksum: md5Of(String(index)).toString("base64"),
+    }));
+  const bodyOf = async (parts: readonly PartReceipt[]) => {
+    network.answer(Response.json(object));
+    await storageAt().complete("t", parts);
+    return network.requests.at(-1)?.init.body as string;
+  };
+  const sha256 = (text: string) => createHash("sha256").update(text).digest("base64");
+
+  test.each([1_300, 10_000])(
+    "%i of them fit through any body parser, since S3 has their list",
+    async (count) => {
+      const parts = many(count);
+      const body = await bodyOf(parts);
+      expect(body.length).toBeLessThan(1_000);
+      expect(JSON.parse(body)).toEqual({
+        token: "t",
+        listed: {
+          count,
+          etags: sha256(parts.map(({ partNumber, etag }) => `${partNumber} ${etag}\n`).join("")),
+          checksums: sha256(parts.map(({ partNumber, checksum }) => `${partNumber} ${checksum}\n`).join("")),
+        },
+      });
+    },
+  );
+
+  test("the longest list that is sent has less than the 100 kB that body parsers take", async () => {
+    const body = await bodyOf(many(200, "e".repeat(256)));
+    expect(JSON.parse(body).parts).toHaveLength(200);
+    expect(body.length).toBeLessThan(100_000);
+  });
+
+  test("says nothing of checksums that S3's list can't tell", async () => {
+    for (const parts of [
+      many(300, "of-kms"),
+      many(300).map((part, index) => (index === 7 ? { ...part, checksum: null } : part)),
+    ])
+      expect(JSON.parse(await bodyOf(parts)).listed.checksums).toBeNull();
+    const one = many(300).map((part, index) => (index === 7 ? { ...part, etag: "of-another-file" } : part));
+    expect(JSON.parse(await bodyOf(one)).listed.checksums).not.toBeNull();
   });
 });

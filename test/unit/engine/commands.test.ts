@@ -6,7 +6,7 @@ import type { UploadRecord } from "../../../sw/model/record.ts";
 import { FileHandle } from "../../support/file-handle.ts";
 import { settlementOf } from "../../support/settlement.ts";
 import { EngineBed, idOf, recordOf, TEXT } from "./engine-bed.ts";
-import { TextBlob } from "./text-blob.ts";
+import { etagOf, TextBlob } from "./text-blob.ts";
 
 let bed: EngineBed;
 let commands: Commands;
@@ -134,6 +134,67 @@ describe("a file given back", () => {
     await bed.load(record);
     await expect(commands.attach(idOf(1), file)).rejects.toMatchObject({ code });
     expect(bed.writes).toEqual([]);
+  });
+
+  describe("of which S3 has parts already", () => {
+    /** Confirmed as the worker before has noted it, of the file that was lost. */
+    const sentBefore = async (texts: Readonly<Record<number, string>>, more: object = {}) => {
+      const receipts = Object.entries(texts).map(([number, text]) => ({
+        partNumber: Number(number),
+        etag: etagOf(text),
+        checksum: Buffer.from(etagOf(text), "hex").toString("base64"),
+        ...more,
+      }));
+      const record = "checksum" in more ? { ...lost(), checksum: "none" as const } : lost();
+      await bed.load(record);
+      bed.disk.bytes.clear();
+      await bed.database.partsDone(idOf(1), "t1", receipts);
+      await bed.roster.load();
+      return bed.roster.get(idOf(1)) as LiveUpload;
+    };
+
+    test.each(["Hello, world", "hello, worlD", "hello! world"])(
+      "is refused if %j has one part that differs, and what S3 has is kept for the right one",
+      async (other) => {
+        const upload = await sentBefore({ 1: "hello", 2: ", wor", 3: "ld" });
+        await expect(commands.attach(idOf(1), new TextBlob(other))).rejects.toMatchObject({
+          code: "FILE_MISMATCH",
+        });
+        expect([upload.record.state, upload.ledger.doneParts, bed.disk.bytes.size, bed.writes]).toEqual([
+          "waiting",
+          3,
+          0,
+          [],
+        ]);
+        await commands.attach(idOf(1), new TextBlob(TEXT));
+        expect([upload.record.state, upload.ledger.doneParts]).toEqual(["uploading", 3]);
+      },
+    );
+
+    test("is compared by ETags where nothing was hashed", async () => {
+      const upload = await sentBefore({ 1: "hello", 3: "ld" }, { checksum: null });
+      await expect(commands.attach(idOf(1), new TextBlob("hello, worlD"))).rejects.toMatchObject({
+        code: "FILE_MISMATCH",
+      });
+      await commands.attach(idOf(1), new TextBlob("hello! world"));
+      expect([upload.record.state, upload.ledger.doneParts]).toEqual(["uploading", 2]);
+    });
+
+    test("sends again what can't be compared at all, so that no object is made of two files", async () => {
+      const upload = await sentBefore({ 1: "hello", 3: "ld" }, { checksum: null, etag: "no-md5" });
+      upload.ledger.doubt(2, 5);
+      await commands.attach(idOf(1), new TextBlob("HELLO, WORLD"));
+      expect([upload.record.state, upload.ledger.doneParts]).toEqual(["uploading", 0]);
+      expect(upload.ledger.upcoming(9).toSorted()).toEqual([1, 2, 3]);
+      expect(bed.disk.parts.get(idOf(1))?.size).toBe(0);
+    });
+
+    test("and that can't be read is refused, and can be picked again", async () => {
+      const upload = await sentBefore({ 1: "hello" });
+      const file = new TextBlob({ text: TEXT, isUnreadable: true });
+      await expect(commands.attach(idOf(1), file)).rejects.toMatchObject({ code: "FILE_LOST" });
+      expect(upload.record.state).toBe("waiting");
+    });
   });
 
   test("by a handle can be asked for again, and its upload goes on once it can be read", async () => {

@@ -1,3 +1,4 @@
+import type { ChecksumKind } from "../../../src/core/checksum.ts";
 import { ENGINE_DEFAULTS, type EngineOptions } from "../../../src/core/options.ts";
 import type { Source } from "../../../src/protocol/protocol.ts";
 import { MemoryDisk, openMemoryDatabase } from "../../../sw/database/memory-database.ts";
@@ -52,6 +53,7 @@ export class EngineBed {
     }),
     storageEstimate: async () => ({}),
   };
+  readonly algorithmOf = (kind: ChecksumKind) => [nodeMd5].find((algorithm) => algorithm.kind === kind);
   database!: UploadDatabase;
   publisher!: Publisher;
   roster!: Roster;
