@@ -1,7 +1,14 @@
 import * as v from "valibot";
 import { CHECKSUM_KINDS } from "../src/core/checksum.ts";
 import { UploadError } from "../src/core/errors.ts";
-import { ENGINE_DEFAULTS, type EngineOptions, RETRY_POLICY, type RetryPolicy } from "../src/core/options.ts";
+import {
+  ENGINE_DEFAULTS,
+  type EngineOptions,
+  KEEP_ENDED,
+  type KeepEnded,
+  RETRY_POLICY,
+  type RetryPolicy,
+} from "../src/core/options.ts";
 import type { Trace } from "../src/core/trace.ts";
 import { type ChecksumAlgorithm, md5 } from "./parts/index.ts";
 
@@ -17,8 +24,9 @@ export interface WorkerOptions extends EngineOptions {
 }
 
 /** As an app gives them. */
-export interface GivenOptions extends Partial<Omit<WorkerOptions, "retry">> {
+export interface GivenOptions extends Partial<Omit<WorkerOptions, "retry" | "keepEnded">> {
   readonly retry?: Partial<RetryPolicy>;
+  readonly keepEnded?: Partial<KeepEnded>;
 }
 
 const whole = (min: number, max = Number.MAX_SAFE_INTEGER) =>
@@ -43,12 +51,17 @@ const schema = v.object({
   ]),
   retry: v.object({ baseMs: wait, maxMs: wait }),
   stallTimeoutMs: wait,
+  keepEnded: v.object({
+    days: v.pipe(v.number(), v.minValue(0), v.maxValue(3_650)),
+    count: whole(0, 100_000),
+  }),
 });
 
 /** @throws {UploadError} `OPTION_INVALID` */
 export function checkOptions({ checksum = md5, trace = () => {}, ...given }: GivenOptions): WorkerOptions {
   const retry = { ...RETRY_POLICY, ...given.retry };
-  const options = { ...ENGINE_DEFAULTS, ...given, retry, checksum, trace };
+  const keepEnded = { ...KEEP_ENDED, ...given.keepEnded };
+  const options = { ...ENGINE_DEFAULTS, ...given, retry, keepEnded, checksum, trace };
   const parsed = v.safeParse(schema, options);
   if (parsed.success) return options;
   const [issue] = parsed.issues;

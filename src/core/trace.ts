@@ -49,6 +49,11 @@ export type TraceStep =
       readonly id: string;
       readonly partNumber: number;
     }
+  | /** Nothing of a user's uploads is kept on this device any more; `leftOpen` of them may still be open at S3. */ {
+      readonly type: "forgotten";
+      readonly uploads: number;
+      readonly leftOpen: number;
+    }
   | /** More or fewer parts go at once from now on. */ { readonly type: "parallel"; readonly parts: number }
   | /** Somebody else moves its bytes from now on. */ {
       readonly type: "lane";

@@ -122,6 +122,7 @@ export async function startEngine(context: EngineContext): Promise<Engine> {
     .hold(name, async () => {
       if (hasEnded) return;
       await roster.load();
+      await roster.prune(options.keepEnded);
       await copies.deleteOrphans();
       supervisor.drive();
       await ended;
@@ -136,6 +137,10 @@ export async function startEngine(context: EngineContext): Promise<Engine> {
       database,
       handedOver,
       fetches,
+      storage,
+      clock,
+      trace,
+      keepEnded: options.keepEnded,
       algorithmOf: (kind) => [checksum, md5].find((algorithm) => algorithm.kind === kind),
     }),
     supervisor,
