@@ -11,7 +11,7 @@ import { type ServedStorage, serve } from "./serve.ts";
 import { checkOptions, type GivenOptions } from "./worker-options.ts";
 
 export type { StorageLimits } from "../src/core/limits.ts";
-export type { EngineOptions, PartSizing, RetryPolicy } from "../src/core/options.ts";
+export type { EngineOptions, KeepEnded, PartSizing, RetryPolicy } from "../src/core/options.ts";
 export type { UploadStorage } from "../src/core/storage.ts";
 export type { Trace, TraceEvent } from "../src/core/trace.ts";
 

@@ -1,7 +1,14 @@
 import * as v from "valibot";
 import { CHECKSUM_KINDS } from "../src/core/checksum.ts";
 import { UploadError } from "../src/core/errors.ts";
-import { ENGINE_DEFAULTS, type EngineOptions, RETRY_POLICY, type RetryPolicy } from "../src/core/options.ts";
+import {
+  ENGINE_DEFAULTS,
+  type EngineOptions,
+  KEEP_ENDED,
+  type KeepEnded,
+  RETRY_POLICY,
+  type RetryPolicy,
+} from "../src/core/options.ts";
 import type { Trace } from "../src/core/trace.ts";
 import { type ChecksumAlgorithm, md5 } from "./parts/index.ts";
 
@@ -18,9 +25,11 @@ export interface WorkerOptions extends EngineOptions {
 }
 
 /** The worker's options as an app gives them, in part. */
-export interface GivenOptions extends Partial<Omit<WorkerOptions, "retry">> {
-  /** When to retry after faults that may pass. @default { baseMs: 1000, maxMs: 900000 } */
+export interface GivenOptions extends Partial<Omit<WorkerOptions, "retry" | "keepEnded">> {
+  /** When to retry after faults that may pass. @default { baseMs: 1000, maxMs: 1800000 } */
   readonly retry?: Partial<RetryPolicy>;
+  /** How long uploads that are done or canceled stay on the list. @default { days: 30, count: 1000 } */
+  readonly keepEnded?: Partial<KeepEnded>;
 }
 
 const whole = (min: number, max = Number.MAX_SAFE_INTEGER) =>
@@ -45,12 +54,17 @@ const schema = v.object({
   ]),
   retry: v.object({ baseMs: wait, maxMs: wait }),
   stallTimeoutMs: wait,
+  keepEnded: v.object({
+    days: v.pipe(v.number(), v.minValue(0), v.maxValue(3_650)),
+    count: whole(0, 100_000),
+  }),
 });
 
 /** @throws {UploadError} `OPTION_INVALID` */
 export function checkOptions({ checksum = md5, trace = () => {}, ...given }: GivenOptions): WorkerOptions {
   const retry = { ...RETRY_POLICY, ...given.retry };
-  const options = { ...ENGINE_DEFAULTS, ...given, retry, checksum, trace };
+  const keepEnded = { ...KEEP_ENDED, ...given.keepEnded };
+  const options = { ...ENGINE_DEFAULTS, ...given, retry, keepEnded, checksum, trace };
   const parsed = v.safeParse(schema, options);
   if (parsed.success) return options;
   const [issue] = parsed.issues;

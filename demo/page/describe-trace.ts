@@ -34,6 +34,11 @@ export function describeTrace(event: TraceEvent): TraceLine {
       return line("asked the storage", `for ${event.asked} parts in doubt; it has ${event.found}`);
     case "parallel":
       return line(`${event.parts} parts at once`, "");
+    case "forgotten":
+      return line(
+        `${event.uploads} uploads forgotten`,
+        event.leftOpen > 0 ? `${event.leftOpen} may be left at the storage` : "",
+      );
     case "lane":
       return line(`in the ${event.lane}'s lane`, "");
     default:

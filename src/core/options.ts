@@ -104,6 +104,16 @@ export interface RetryPolicy {
 
 export const RETRY_POLICY = { baseMs: 1_000, maxMs: 1_800_000 } as const satisfies RetryPolicy;
 
+/** For how long the list shows uploads that are done or canceled, and how many of them for each user. */
+export interface KeepEnded {
+  /** Days since their end. Fractions are allowed; 0 to 3,650. @default 30 */
+  readonly days: number;
+  /** The newest ones; 0 to 100,000. @default 1000 */
+  readonly count: number;
+}
+
+export const KEEP_ENDED = { days: 30, count: 1_000 } as const satisfies KeepEnded;
+
 /** How the worker sends uploads. */
 export interface EngineOptions {
   /**
@@ -125,6 +135,11 @@ export interface EngineOptions {
    * @default 60000
    */
   readonly stallTimeoutMs: number;
+  /**
+   * Which ended uploads stay in the list; the others are taken off it at a page's visit, but none within an hour of its end,
+   * and none that has failed. Their objects stay.
+   */
+  readonly keepEnded: KeepEnded;
 }
 
 export const ENGINE_DEFAULTS = {
@@ -134,4 +149,5 @@ export const ENGINE_DEFAULTS = {
   partSize: { strategy: "bySize" },
   retry: RETRY_POLICY,
   stallTimeoutMs: 60_000,
+  keepEnded: KEEP_ENDED,
 } as const satisfies EngineOptions;

@@ -76,6 +76,14 @@ export type TraceStep =
       readonly partNumber: number;
     }
   | {
+      /** Nothing of a user's uploads is kept on this device any more. */
+      readonly type: "forgotten";
+      /** How many there were. */
+      readonly uploads: number;
+      /** How many of them may still be open at S3. */
+      readonly leftOpen: number;
+    }
+  | {
       /** The worker sends more or fewer parts at once from now on. */
       readonly type: "parallel";
       /** How many parts it sends at once. */

@@ -310,6 +310,16 @@ export class Uploads {
     await this.#mirror.reaches(await this.#tellOwner(owner));
   }
 
+  /**
+   * Deletes whatever this device keeps of a user's uploads: files, list, tokens. To be called at sign-out, while the session still
+   * lasts, so that unfinished uploads can be aborted at S3; what can't be within 10 s is left to the bucket's lifecycle rule.
+   * Afterwards nobody is signed in here, if it was this user. Objects stay, and so does all that is other users'.
+   */
+  async forget(owner: string): Promise<void> {
+    await this.#command((api) => api.forget(owner));
+    if (owner === this.#owner) await this.setOwner("");
+  }
+
   #tellOwner(owner: string): Promise<ListMark> {
     if (this.#owner !== null && this.#owner !== owner) {
       this.#auth = undefined;

@@ -129,6 +129,8 @@ export interface WorkerApi {
   reopen(id: string): Promise<Reply<ListMark>>;
   /** Halts and hides the uploads of all others, and forgets the headers of whoever was signed in before. */
   setOwner(owner: string): Promise<Reply<ListMark>>;
+  /** Deletes whatever this device keeps of a user's uploads. */
+  forget(owner: string): Promise<Reply<ListMark>>;
   setAuth(headers: Readonly<Record<string, string>>, owner: BelievedOwner): Promise<Reply<ListMark>>;
   /** A page was opened or shown: whatever waits for something outside is tried again. */
   visit(): Promise<Reply<ListMark>>;

@@ -1,7 +1,10 @@
 import type { ChecksumKind } from "../../src/core/checksum.ts";
 import { UploadError } from "../../src/core/errors.ts";
+import type { KeepEnded } from "../../src/core/options.ts";
 import type { WireSnapshot } from "../../src/core/snapshot.ts";
 import type { PauseReason } from "../../src/core/states.ts";
+import type { UploadStorage } from "../../src/core/storage.ts";
+import type { TraceStep } from "../../src/core/trace.ts";
 import type {
   BelievedOwner,
   HandOverCandidate,
@@ -15,6 +18,8 @@ import { durabilityOf, type FileCopies, openSource } from "../files/index.ts";
 import { isFinal, needsBytes } from "../model/index.ts";
 import type { NewUpload, UploadCommands } from "../pages/index.ts";
 import { type ChecksumAlgorithm, compareSource } from "../parts/index.ts";
+import type { Clock } from "../platform/index.ts";
+import { abortAll } from "./abort-all.ts";
 import type { HandedOverUploads } from "./handed-over-uploads.ts";
 import type { LiveUpload } from "./live-upload.ts";
 import type { Publisher } from "./publisher.ts";
@@ -29,13 +34,23 @@ export interface CommandsOptions {
   readonly database: UploadDatabase;
   readonly handedOver: HandedOverUploads;
   readonly fetches: BackgroundFetches;
+  readonly storage: Pick<UploadStorage, "abort">;
+  readonly clock: Pick<Clock, "after" | "elapsed">;
+  readonly trace: (step: TraceStep) => void;
+  readonly keepEnded: KeepEnded;
   /** Undefined if this worker does not have the algorithm. */
   readonly algorithmOf: (kind: ChecksumKind) => ChecksumAlgorithm | undefined;
 }
 
+/** A list is not read through for old entries more often than this. */
+const PRUNE_EVERY_MS = 3_600_000;
+
 /** The commands that pages give. */
 export class Commands implements UploadCommands {
   readonly #options: CommandsOptions;
+  /** Uploads that are being written for the first time. */
+  readonly #adding = new Set<Promise<void>>();
+  #prunedAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: CommandsOptions) {
     this.#options = options;
@@ -73,11 +88,43 @@ export class Commands implements UploadCommands {
     await this.#options.fetches.takeBackForeign();
   }
 
+  /**
+   * Deletes whatever this device keeps of a user's: files, records, tokens. What is open at S3 is aborted, as far as the server
+   * can be reached within some seconds with the headers and cookies of now; the rest is left to the bucket's lifecycle rule.
+   */
+  async forget(owner: string): Promise<void> {
+    const { roster, database, clock, storage, trace, fetches } = this.#options;
+    await Promise.allSettled(this.#adding);
+    const uploads = roster.ofOwner(owner);
+    const ids = uploads.map(({ id }) => id);
+    const tokens = uploads.flatMap(({ record }) =>
+      "remote" in record && record.remote.at === "open" ? [record.remote.token] : [],
+    );
+    const asked = uploads.filter(({ record }) => "remote" in record && record.remote.at === "asked").length;
+    // Before anything else: files and parts are gone, nothing moves any more, and tokens stay only until they have been used.
+    await roster.applyAll(uploads, () => ({ type: "cancel" }));
+    await database.deleteBytes(ids);
+    const aborted = await abortAll(tokens, storage, clock);
+    // In one write, since a begin that is answered between two would have its token kept.
+    await roster.applyAll([...uploads, ...uploads], (_, index) => ({
+      type: index < uploads.length ? "aborted" : "remove",
+    }));
+    // A copy that was at its last step may have come to its end meanwhile.
+    await database.deleteBytes(ids);
+    const leftOpen = tokens.length - aborted + asked;
+    trace({ type: "forgotten", uploads: uploads.length, leftOpen });
+    if (leftOpen > 0)
+      console.warn(`backhaul: ${leftOpen} unfinished uploads are left to the bucket's lifecycle rule.`);
+    // The name of who was signed in last is stored, too.
+    if (owner === roster.owner) await this.setOwner("");
+    else await fetches.takeBackForeign();
+  }
+
   /** Adds uploads and settles once each is durable, or can't be made so. Adding an id again only waits for that. */
   async add(uploads: readonly NewUpload[]): Promise<void> {
     const { roster, copies, database } = this.#options;
     const required = uploads.filter(({ record, requireDurable }) => requireDurable && !roster.get(record.id));
-    await copies.keepFirst(required, async () => {
+    const adding = copies.keepFirst(required, async () => {
       const records = uploads.map((upload) =>
         required.includes(upload)
           ? { ...upload.record, durability: durabilityOf(upload.source) }
@@ -85,6 +132,8 @@ export class Commands implements UploadCommands {
       );
       roster.added(await database.add(records));
     });
+    this.#adding.add(adding);
+    await adding.finally(() => this.#adding.delete(adding));
     for (const { record, source, bytes } of uploads) {
       const upload = roster.get(record.id);
       if (upload?.record.durability === "memory") copies.accept(upload, source, bytes);
@@ -215,7 +264,11 @@ export class Commands implements UploadCommands {
 
   /** A page was opened, or shown again. */
   async visited(): Promise<void> {
-    this.#options.supervisor.tryEverything();
+    const { roster, supervisor, clock, keepEnded } = this.#options;
+    supervisor.tryEverything();
+    if (clock.elapsed() - this.#prunedAt < PRUNE_EVERY_MS) return;
+    this.#prunedAt = clock.elapsed();
+    await roster.prune(keepEnded);
   }
 
   async takeBack(): Promise<void> {

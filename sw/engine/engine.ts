@@ -125,6 +125,7 @@ export async function startEngine(context: EngineContext): Promise<Engine> {
     .hold(name, async () => {
       if (hasEnded) return;
       await roster.load();
+      await roster.prune(options.keepEnded);
       await copies.deleteOrphans();
       supervisor.drive();
       await ended;
@@ -139,6 +140,10 @@ export async function startEngine(context: EngineContext): Promise<Engine> {
       database,
       handedOver,
       fetches,
+      storage,
+      clock,
+      trace,
+      keepEnded: options.keepEnded,
       algorithmOf: (kind) => [checksum, md5].find((algorithm) => algorithm.kind === kind),
     }),
     supervisor,

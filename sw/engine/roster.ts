@@ -1,7 +1,15 @@
 import { Emitter } from "../../src/core/emitter.ts";
+import type { KeepEnded } from "../../src/core/options.ts";
 import type { TraceStep } from "../../src/core/trace.ts";
 import type { UploadDatabase } from "../database/index.ts";
-import { type Effect, isFinal, owesAbort, type UploadEvent, type UploadRecord } from "../model/index.ts";
+import {
+  type Effect,
+  isFinal,
+  outdated,
+  owesAbort,
+  type UploadEvent,
+  type UploadRecord,
+} from "../model/index.ts";
 import type { Clock } from "../platform/index.ts";
 import { LiveUpload } from "./live-upload.ts";
 import type { Publisher } from "./publisher.ts";
@@ -86,6 +94,17 @@ export class Roster {
     this.#serve(owner);
   }
 
+  /** Takes ended uploads off the list that are not worth keeping any longer, of all users. */
+  async prune(keep: KeepEnded): Promise<void> {
+    const { clock } = this.#options;
+    await this.applyAll(outdated([...this.#uploads.values()], keep, clock.now()), () => ({ type: "remove" }));
+  }
+
+  /** All uploads of one user, signed in or not. */
+  ofOwner(owner: string): LiveUpload[] {
+    return [...this.#uploads.values()].filter(({ record }) => record.owner === owner);
+  }
+
   /** Uploads of the user who is signed in. */
   own(): LiveUpload[] {
     return [...this.#uploads.values()].filter((upload) => this.isOwn(upload));
@@ -126,12 +145,12 @@ export class Roster {
   /** Writes what an event makes of each of these uploads, all in one transaction, and applies it here. */
   async applyAll(
     uploads: readonly LiveUpload[],
-    eventOf: (upload: LiveUpload) => UploadEvent,
+    eventOf: (upload: LiveUpload, index: number) => UploadEvent,
   ): Promise<void> {
     if (uploads.length === 0) return;
     const { database } = this.#options;
     const applied = await database.apply(
-      uploads.map((upload) => ({ id: upload.id, event: eventOf(upload) })),
+      uploads.map((upload, index) => ({ id: upload.id, event: eventOf(upload, index) })),
     );
     const withoutBytes: string[] = [];
     let isToBeDriven = false;

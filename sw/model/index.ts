@@ -10,6 +10,7 @@ export {
   isMetered,
   type UploadConditions,
 } from "./conditions.ts";
+export { outdated } from "./keep-ended.ts";
 export { PartLedger } from "./part-ledger.ts";
 export { partSizeFor } from "./part-size.ts";
 export { addSentBytes, advance, type Progress, speedAt, startProgress } from "./progress.ts";

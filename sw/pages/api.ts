@@ -55,6 +55,7 @@ export interface UploadCommands {
   handle(id: string): Promise<FileSystemFileHandle>;
   reopen(id: string): Promise<void>;
   setOwner(owner: string): Promise<void>;
+  forget(owner: string): Promise<void>;
   /** @param usesAuth whether the app's pages give headers */
   authorized(usesAuth: boolean): Promise<void>;
   visited(): Promise<void>;
@@ -112,6 +113,7 @@ export function createWorkerApi(context: ApiContext): WorkerApi {
     handle: (id: unknown) => reply(async () => (await commands()).handle(check(uploadId, id))),
     reopen: (id: unknown) => command((ready) => ready.reopen(check(uploadId, id))),
     setOwner: (owner: unknown) => command((ready) => ready.setOwner(check(ownerName, owner))),
+    forget: (owner: unknown) => command((ready) => ready.forget(check(ownerName, owner))),
     setAuth: (headers: unknown, owner: unknown) =>
       command(async (ready) => {
         ready.checkOwner(check(believedOwner, owner));

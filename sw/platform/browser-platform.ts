@@ -26,6 +26,8 @@ export const browserPlatform: Platform = {
   },
   random: () => Math.random(),
   uuid: () => crypto.randomUUID(),
+  sha256: async (text) =>
+    new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text))),
   fetch: (input, init) => fetch(input, init),
   network: {
     get isOnline() {

@@ -10,6 +10,8 @@ export interface Platform {
   random(): number;
   /** A random UUID, version 4. */
   uuid(): string;
+  /** SHA-256 of a text's UTF-8. */
+  sha256(text: string): Promise<Uint8Array>;
   fetch(input: string | URL | Request, init: RequestInit): Promise<Response>;
   readonly network: Network;
   readonly locks: Locks;

@@ -77,7 +77,7 @@ const optionsSchema = v.object({
  */
 export function createHttpStorage(
   { endpoint, relay = true, timeoutMs = TIMEOUT_MS, credentials = "same-origin" }: HttpStorageOptions,
-  platform: Pick<Platform, "clock" | "fetch" | "worker">,
+  platform: Pick<Platform, "clock" | "fetch" | "worker" | "sha256">,
 ): AuthorizedStorage {
   const checked = v.safeParse(optionsSchema, { relay, timeoutMs, credentials });
   if (!checked.success) {
@@ -134,6 +134,17 @@ export function createHttpStorage(
     });
   }
 
+  /** The parts by digests. Receipts are ascending. */
+  async function listedParts(parts: readonly PartReceipt[]): Promise<ListedParts> {
+    const sha256 = async (text: string) => btoa(String.fromCharCode(...(await platform.sha256(text))));
+    const canBeTold = parts.every(({ checksum }) => checksum !== null) && !areETagsOpaque(parts);
+    return {
+      count: parts.length,
+      etags: await sha256(etagLines(parts)),
+      checksums: canBeTold ? await sha256(checksumLines(parts)) : null,
+    };
+  }
+
   return {
     relay: relay && base.origin === new URL(platform.worker.url).origin ? base.href : null,
     setAuth(headers) {
@@ -168,16 +179,6 @@ function signInFirst(): StorageFault {
   return new StorageFault("unauthorized", "UNAUTHORIZED");
 }
 
-/** The parts by digests. Receipts are ascending. */
-async function listedParts(parts: readonly PartReceipt[]): Promise<ListedParts> {
-  const canBeTold = parts.every(({ checksum }) => checksum !== null) && !areETagsOpaque(parts);
-  return {
-    count: parts.length,
-    etags: await sha256(etagLines(parts)),
-    checksums: canBeTold ? await sha256(checksumLines(parts)) : null,
-  };
-}
-
 /** MD5s, none of which S3 has as an ETag (SSE-KMS): its list says nothing of them. Where it has some, it has other bytes. */
 function areETagsOpaque(parts: readonly PartReceipt[]): boolean {
   const digests = parts.map(({ checksum }) => atob(checksum ?? ""));
@@ -189,9 +190,4 @@ const MD5_BYTES = 16;
 
 function hexOfBinary(binary: string): string {
   return Array.from(binary, (byte) => byte.charCodeAt(0).toString(16).padStart(2, "0")).join("");
-}
-
-async function sha256(text: string): Promise<string> {
-  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
-  return btoa(String.fromCharCode(...new Uint8Array(digest)));
 }

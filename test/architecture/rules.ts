@@ -112,8 +112,6 @@ const NAME_RULES: readonly NameRule[] = [
       "cookieStore",
       "registration",
     ],
-    // A digest depends on its argument only.
-    but: ["crypto.subtle.digest"],
   },
   { of: "sw/", only: "sw/database/idb-connection.ts", names: ["openDB", "deleteDB", "indexedDB"] },
   {

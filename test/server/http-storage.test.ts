@@ -15,7 +15,8 @@ describe("the storage behind an app's server", () => {
     server = await startUploadServer(engine);
     const { clock } = browserPlatform;
     const worker = { url: server.url, scope: server.url, hasWaitingVersion: false, onNewVersion: () => {} };
-    bed = { engine, storage: createHttpStorage({ endpoint: server.url }, { clock, fetch, worker }) };
+    const platform = { clock, fetch, worker, sha256: browserPlatform.sha256 };
+    bed = { engine, storage: createHttpStorage({ endpoint: server.url }, platform) };
   });
 
   afterAll(async () => {

@@ -42,6 +42,7 @@ class RecordedCommands implements UploadCommands {
   remove = (id: string | null) => this.#note("remove", id);
   attach = (id: string, source: unknown) => this.#note("attach", id, source);
   reopen = (id: string) => this.#note("reopen", id);
+  forget = (owner: string) => this.#note("forget", owner);
   setOwner = (owner: string) => this.#note("setOwner", owner);
   authorized = (usesAuth: boolean) => this.#note("authorized", usesAuth);
   visited = () => this.#note("visited");
@@ -108,6 +109,7 @@ describe("commands", () => {
     ["setOwner", ["ben"], ["setOwner", "ben"]],
     ["setOwner", [""], ["setOwner", ""]],
     ["takeBack", [], ["takeBack"]],
+    ["forget", ["ben"], ["forget", "ben"]],
   ] as const)("%s(%j) reaches the engine and is answered with the mark", async (name, args, call) => {
     const answer = await (api[name] as (...args: readonly unknown[]) => Promise<unknown>)(...args);
     expect(answer).toEqual({ ok: true, value: { epoch: "e", sequence: 3 } });

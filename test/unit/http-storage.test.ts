@@ -38,6 +38,7 @@ function storageAt(options: Partial<HttpStorageOptions> = {}) {
     {
       clock: virtualClock(time),
       fetch: network.fetch,
+      sha256: async (text: string) => createHash("sha256").update(text).digest(),
       worker: { url, scope: "https://app.test/", hasWaitingVersion: false, onNewVersion: () => {} },
     },
   );

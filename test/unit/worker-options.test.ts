@@ -31,6 +31,8 @@ test.each<GivenOptions>([
   { partSize: { strategy: "adaptive" } },
   { partSize: { strategy: "adaptive", seconds: 1 } },
   { retry: { baseMs: 1 } },
+  { keepEnded: { days: 0.5 } },
+  { keepEnded: { days: 0, count: 0 } },
   { stallTimeoutMs: 24 * 3_600_000 },
 ])("%j is allowed", (given) => {
   expect(checkOptions(given)).toMatchObject(given);
@@ -61,6 +63,10 @@ describe("what makes no sense is refused, with the option's name", () => {
     [{ checksum: { kind: "sha1", digest: null } }, "checksum.kind"],
     [{ checksum: { kind: "md5" } }, "checksum.digest"],
     [{ trace: "console" }, "trace"],
+    [{ keepEnded: { days: -1 } }, "keepEnded.days"],
+    [{ keepEnded: { days: Number.POSITIVE_INFINITY } }, "keepEnded.days"],
+    [{ keepEnded: { count: 1.5 } }, "keepEnded.count"],
+    [{ keepEnded: { count: 100_001 } }, "keepEnded.count"],
     [{ trace: null }, "trace"],
     [{ stallTimeoutMs: 24 * 3_600_000 + 1 }, "stallTimeoutMs"],
   ])("%j", (given, name) => {

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import type { StorageLimits } from "../../../src/core/limits.ts";
 import type { TraceEvent } from "../../../src/core/trace.ts";
 import type { UploadDatabase } from "../../../sw/database/upload-database.ts";
@@ -132,6 +133,7 @@ export class SimWorker {
       },
       random: () => host.random(),
       uuid: () => host.uuid(),
+      sha256: async (text: string) => createHash("sha256").update(text).digest(),
       fetch: (input, init) => host.fetch(life, input, init),
       network: {
         get isOnline() {

@@ -1,11 +1,12 @@
 import { beforeEach, describe, expect, test } from "vitest";
+import { StorageFault } from "../../../src/core/storage.ts";
 import type { BackgroundFetches } from "../../../sw/background-fetch/index.ts";
 import { Commands } from "../../../sw/engine/commands.ts";
 import type { LiveUpload } from "../../../sw/engine/live-upload.ts";
 import type { UploadRecord } from "../../../sw/model/record.ts";
 import { FileHandle } from "../../support/file-handle.ts";
 import { settlementOf } from "../../support/settlement.ts";
-import { EngineBed, idOf, recordOf, TEXT } from "./engine-bed.ts";
+import { EngineBed, EPOCH, idOf, recordOf, TEXT } from "./engine-bed.ts";
 import { etagOf, TextBlob } from "./text-blob.ts";
 
 let bed: EngineBed;
@@ -242,4 +243,102 @@ test("a page that comes has everything tried that waits, and can have back what 
   await commands.takeBack();
   expect([upload.dueAt, takenBack]).toEqual([0, ["all"]]);
   expect([commands.promiseMark(), commands.partSpeed]).toEqual([{ epoch: "epoch", sequence: 0 }, null]);
+});
+
+describe("ended uploads", () => {
+  const HOUR_MS = 3_600_000;
+  const ended = (state: "done" | "canceled" | "failed", number: number, hours: number, more: object = {}) =>
+    recordOf(state, number, {
+      updatedAt: EPOCH - hours * HOUR_MS,
+      ...(state === "canceled" && { remote: { at: "none" } }),
+      ...more,
+    });
+
+  test("are taken off the list when they are too old or too many, by one write, but for what somebody may still need", async () => {
+    await bed.load(
+      ended("done", 1, 31 * 24),
+      ended("done", 2, 3),
+      ended("canceled", 3, 2),
+      ended("done", 4, 1.5),
+      ended("done", 5, 0.5),
+      ended("failed", 6, 31 * 24),
+      ended("canceled", 7, 31 * 24, { remote: { at: "open", token: "t7" } }),
+      ended("done", 8, 3, { owner: "ben" }),
+      ended("done", 9, 31 * 24, { owner: "ben" }),
+      recordOf("waiting", 10, { updatedAt: EPOCH - 40 * 24 * HOUR_MS }),
+    );
+    await commands.visited();
+    expect([...bed.disk.uploads.keys()]).toEqual([4, 5, 6, 7, 8, 10].map(idOf));
+    expect(bed.writes).toHaveLength(1);
+    expect(commands.list().uploads.map(({ id }) => id)).toEqual([4, 5, 6, 7, 10].map(idOf));
+  });
+
+  test("are looked through at most once an hour, and none that has ended within an hour goes", async () => {
+    await bed.load(...[1, 2, 3, 4].map((number) => ended("done", number, 0)));
+    await commands.visited();
+    expect(bed.disk.uploads.size).toBe(4);
+    await bed.time.runUntil(HOUR_MS - 1);
+    await commands.visited();
+    expect(bed.disk.uploads.size).toBe(4);
+    await bed.time.runUntil(HOUR_MS + 1);
+    await commands.visited();
+    expect([bed.disk.uploads.size, bed.writes.length]).toEqual([2, 1]);
+  });
+});
+
+describe("a user who is to be forgotten", () => {
+  const load = async () => {
+    await bed.load(
+      recordOf("uploading", 1, { owner: "ann" }),
+      recordOf("failed", 2, { owner: "ann" }),
+      recordOf("done", 3, { owner: "ann" }),
+      recordOf("queued", 4, { owner: "ann", remote: { at: "asked", since: 1 } }),
+      recordOf("uploading", 5, { owner: "ben" }),
+    );
+    for (const number of [1, 5])
+      await bed.database.partsDone(idOf(number), `t${number}`, [
+        { partNumber: 1, etag: "e", checksum: null },
+      ]);
+    await commands.setOwner("ann");
+  };
+  const forgotten = () => bed.steps.filter(({ type }) => type === "forgotten");
+
+  test("leaves nothing on the device or open at S3, and nothing of others' is touched", async () => {
+    await load();
+    await commands.forget("ann");
+    expect([...bed.disk.uploads.keys()]).toEqual([idOf(5)]);
+    expect([...bed.disk.parts.keys()]).toEqual([idOf(5)]);
+    expect([...bed.disk.bytes.keys()]).toEqual([idOf(5)]);
+    expect(bed.s3.aborted).toEqual(["t1", "t2"]);
+    expect([commands.owner, bed.disk.owner, commands.list().uploads]).toEqual(["", "", []]);
+    // The begin whose answer was lost.
+    expect(forgotten()).toEqual([{ type: "forgotten", uploads: 4, leftOpen: 1 }]);
+    expect(JSON.stringify([...bed.disk.uploads])).not.toMatch(/ann|"t1"/);
+  });
+
+  test("is forgotten also where the server does not answer, and what stays open at S3 is noted", async () => {
+    await load();
+    bed.s3.answer("abort", new StorageFault("network", "NETWORK"), () => new Promise(() => {}));
+    const done = settlementOf(commands.forget("ann"));
+    await bed.time.runUntil(9_999);
+    expect([...bed.disk.bytes.keys(), done.state]).toEqual([idOf(5), "pending"]);
+    await bed.time.runUntil(10_000);
+    expect([done.state, bed.disk.uploads.size]).toEqual(["fulfilled", 1]);
+    expect(forgotten()).toEqual([{ type: "forgotten", uploads: 4, leftOpen: 3 }]);
+  });
+
+  test("is not signed out who is another one", async () => {
+    await load();
+    await commands.setOwner("ben");
+    await commands.forget("ann");
+    expect([commands.owner, bed.disk.uploads.size, takenBack.at(-1)]).toEqual(["ben", 1, "foreign"]);
+  });
+
+  test("has the copy of a file that is being made stopped, and none of it stays", async () => {
+    await commands.setOwner("ann");
+    const adding = settlementOf(commands.add([added(1, new TextBlob(TEXT), { owner: "ann" })]));
+    await commands.forget("ann");
+    await bed.time.runUntil(1_000);
+    expect([adding.state, bed.disk.bytes.size, bed.disk.uploads.size]).toEqual(["fulfilled", 0, 0]);
+  });
 });

@@ -54,6 +54,9 @@ export class EngineBed {
     storageEstimate: async () => ({}),
   };
   readonly algorithmOf = (kind: ChecksumKind) => [nodeMd5].find((algorithm) => algorithm.kind === kind);
+  readonly storage = this.s3;
+  readonly keepEnded = { days: 30, count: 2 };
+  readonly trace = (step: { readonly type: string }) => void this.steps.push(step);
   database!: UploadDatabase;
   publisher!: Publisher;
   roster!: Roster;
@@ -69,10 +72,9 @@ export class EngineBed {
   }
 
   async #assemble(options: Partial<EngineOptions>): Promise<void> {
-    const { clock, platform } = this;
+    const { clock, platform, trace } = this;
     this.database = await this.#openDatabase();
     const { database } = this;
-    const trace = (step: { readonly type: string }) => void this.steps.push(step);
     this.publisher = new Publisher(NAME, platform, (id) => this.roster.visible(id)?.report());
     const { publisher } = this;
     this.roster = new Roster({ database, publisher, clock, trace });

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { UploadError } from "../../../src/core/errors.ts";
 import { S3_LIMITS } from "../../../src/core/limits.ts";
@@ -100,6 +101,7 @@ class Worker {
       clock,
       random: () => 0,
       uuid: () => "epoch",
+      sha256: async (text: string) => createHash("sha256").update(text).digest(),
       fetch: this.s3.fetch,
       network: this.network,
       locks: this.locks,
