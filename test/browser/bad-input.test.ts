@@ -42,7 +42,7 @@ test.each([
   expect(await page.evaluate(() => uploads.list())).toEqual([]);
 });
 
-test("one bad file among several: none is added", async () => {
+test("one bad file among several keeps all of them from being added", async () => {
   const code = await page.evaluate(() =>
     uploads
       .addAll([

@@ -43,7 +43,7 @@ test("method, URL, headers and body arrive, and so does the answer", async () =>
   });
 });
 
-test("what proxies claim is not believed", async () => {
+test("headers in which proxies claim a host or a scheme are ignored", async () => {
   const url = await serve(toNodeListener(echo));
   const headers = {
     "x-forwarded-host": "evil.example",

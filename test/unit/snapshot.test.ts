@@ -19,7 +19,7 @@ function halfSent(record: UploadRecord) {
   return snapshotOf({ record, ledger, lane: "worker", faults: 3 }, progress, 2_000);
 }
 
-test.each(states)("%s: what is always told is told", (state) => {
+test.each(states)("%s: a snapshot has the fields of every state", (state) => {
   const { id, order, key, name, type, owner, durability, attempts, createdAt, updatedAt, plan } =
     records[state];
   expect(halfSent(records[state])).toMatchObject({
@@ -40,7 +40,7 @@ test.each(states)("%s: what is always told is told", (state) => {
   });
 });
 
-describe("what is told in some states only, and null in all others", () => {
+describe("fields that have a value in some states only, and are null in all others", () => {
   type Snapshot = ReturnType<typeof halfSent>;
   const tellers: { [K in keyof Snapshot]?: Partial<Record<UploadState, Snapshot[K]>> } = {
     reason: { paused: "user", waiting: "backoff" },
@@ -58,7 +58,7 @@ describe("what is told in some states only, and null in all others", () => {
     expect(halfSent(records[state])[field]).toEqual(value);
   });
 
-  test("nothing else is ever null", () => {
+  test("no other field is ever null", () => {
     for (const state of states)
       for (const [field, value] of Object.entries(halfSent(records[state])))
         if (!(field in tellers)) expect(value, field).not.toBeNull();
@@ -73,19 +73,19 @@ test("faults are counted, and parts in trouble are named with their last one", (
 });
 
 describe("bytes and parts", () => {
-  test("while sending, the running part's share is estimated", () => {
+  test("an upload that is being sent counts an estimate of the running parts", () => {
     const { uploadedBytes, estimatedBytes, partsDone } = halfSent(records.uploading);
     expect([uploadedBytes, estimatedBytes, partsDone]).toEqual([5 * MIB, 6 * MIB, 1]);
   });
 
-  test("while resting, only what was confirmed counts", () => {
+  test("an upload that rests counts confirmed parts only", () => {
     for (const state of ["queued", "completing", "paused", "waiting", "failed", "canceled"] as const) {
       const { uploadedBytes, estimatedBytes, partsDone } = halfSent(records[state]);
       expect([uploadedBytes, estimatedBytes, partsDone], state).toEqual([5 * MIB, 5 * MIB, 1]);
     }
   });
 
-  test("done is all of it, though the parts' rows are gone", () => {
+  test("a done upload counts all bytes, though the parts' rows are gone", () => {
     const ledger = new PartLedger(records.done.plan);
     const progress = { bytesPerSecond: null, sampledBytes: 0, sampledAt: 0 };
     expect(
@@ -98,7 +98,7 @@ describe("bytes and parts", () => {
   });
 });
 
-test("it is plain data: a structured clone is the same", () => {
+test("a snapshot is plain data: a structured clone is the same", () => {
   for (const state of states)
     expect(structuredClone(halfSent(records[state]))).toEqual(halfSent(records[state]));
 });
