@@ -360,7 +360,7 @@ describe("numbers", () => {
     await expectRefused(askJson("sign", { token, parts: toSign(numbers as number[]) }), 400);
   });
 
-  test("nor are more at once than are signed at once", async () => {
+  test("more parts at once than may be signed at once are refused", async () => {
     await expectRefused(askJson("sign", { token, parts: toSign(Array.from({ length: 65 }, () => 1)) }), 400);
   });
 
@@ -464,7 +464,7 @@ describe("bodies", () => {
     await expect(bodies.read(request, abortRequest)).rejects.toMatchObject({ status: 408 });
   });
 
-  test("a deep one is but wrong", async () => {
+  test("a deeply nested body is refused with 400", async () => {
     const deep = "[".repeat(30_000) + "]".repeat(30_000);
     await expectRefused(ask("abort", deep), 400);
     await expectRefused(ask("abort", `{"token":${deep}}`), 400);
