@@ -1,6 +1,6 @@
 import type { S3Client } from "@aws-sdk/client-s3";
 
-/** S3 takes what is less than 15 min off. From this on the SDK itself signs anew. */
+/** S3 accepts clocks that are less than 15 min off. Beyond this tolerance the SDK itself signs anew. */
 const TOLERANCE_MS = 240_000;
 
 /**

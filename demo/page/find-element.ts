@@ -1,4 +1,7 @@
-/** An element of the page's own HTML. Throws if it is not there: then HTML and script are of different minds. */
+/**
+ * Finds an element of the page's own HTML. Throws if there is none, since HTML and script would not fit
+ * together.
+ */
 export function findElement<T extends Element>(
   selector: string,
   type: abstract new () => T,

@@ -34,11 +34,11 @@ export class SummaryPanel {
     setText(this.#headline, headline(totals));
     setText(this.#figures, figures(totals));
     this.#track.ariaValueNow = String(percent);
-    this.#track.ariaValueText = `${percent}%, ${formatBytes(totals.runEstimatedBytes)} of ${formatBytes(totals.partRangeBytes)}`;
-    const whole = totals.partRangeBytes || 1;
+    this.#track.ariaValueText = `${percent}%, ${formatBytes(totals.batchEstimatedBytes)} of ${formatBytes(totals.batchBytes)}`;
+    const whole = totals.batchBytes || 1;
     const isComplete = percent === 100;
-    this.#confirmed.style.transform = `scaleX(${isComplete ? 1 : totals.runUploadedBytes / whole})`;
-    this.#estimated.style.transform = `scaleX(${isComplete ? 1 : totals.runEstimatedBytes / whole})`;
+    this.#confirmed.style.transform = `scaleX(${isComplete ? 1 : totals.batchUploadedBytes / whole})`;
+    this.#estimated.style.transform = `scaleX(${isComplete ? 1 : totals.batchEstimatedBytes / whole})`;
     enable(this.#pauseAll, totals.pausable > 0);
     enable(this.#resumeAll, totals.paused > 0);
     enable(this.#clear, totals.finished > 0);
@@ -47,9 +47,9 @@ export class SummaryPanel {
 }
 
 /** 100 only when nothing is left to be done. */
-function totalPercent({ partRangeBytes, runEstimatedBytes, moving, held, done }: Totals): number {
+function totalPercent({ batchBytes, batchEstimatedBytes, moving, held, done }: Totals): number {
   if (moving === 0 && held === 0) return done > 0 ? 100 : 0;
-  return Math.min(99, wholePercent(runEstimatedBytes, partRangeBytes));
+  return Math.min(99, wholePercent(batchEstimatedBytes, batchBytes));
 }
 
 function headline({ moving, held, paused, done }: Totals): string {
@@ -60,8 +60,8 @@ function headline({ moving, held, paused, done }: Totals): string {
   return "Nothing on the way";
 }
 
-function figures({ moving, partRangeBytes, runEstimatedBytes, bytesPerSecond, etaSeconds }: Totals): string {
-  const words = [`${formatBytes(runEstimatedBytes)} of ${formatBytes(partRangeBytes)}`];
+function figures({ moving, batchBytes, batchEstimatedBytes, bytesPerSecond, etaSeconds }: Totals): string {
+  const words = [`${formatBytes(batchEstimatedBytes)} of ${formatBytes(batchBytes)}`];
   if (moving > 0 && bytesPerSecond > 0) words.push(formatSpeed(bytesPerSecond));
   if (moving > 0 && etaSeconds !== null) words.push(`${formatDuration(etaSeconds)}\u00a0left`);
   return words.join(" · ");

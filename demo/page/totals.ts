@@ -9,18 +9,18 @@ export interface Totals {
   readonly done: number;
   readonly pausable: number;
   readonly paused: number;
-  /** Bytes of the current run, see `sumUp`. */
-  readonly partRangeBytes: number;
-  readonly runUploadedBytes: number;
-  readonly runEstimatedBytes: number;
+  /** The bytes of the current batch, see `sumUp`. */
+  readonly batchBytes: number;
+  readonly batchUploadedBytes: number;
+  readonly batchEstimatedBytes: number;
   readonly bytesPerSecond: number;
   /** Seconds until all that moves is there; null while unknown. */
   readonly etaSeconds: number | null;
 }
 
 /**
- * The run is what is not finished, and what has been done since the oldest of that was added: yesterday's uploads,
- * still on the list, would let today's start at 90 %.
+ * The batch is all unfinished uploads, and those done since the oldest of these was added. If yesterday's
+ * uploads counted, which are still on the list, today's would start at 90 %.
  */
 export function sumUp(uploads: readonly UploadSnapshot[]): Totals {
   const counts = { moving: 0, held: 0, finished: 0 };
@@ -29,7 +29,7 @@ export function sumUp(uploads: readonly UploadSnapshot[]): Totals {
   let paused = 0;
   let bytesPerSecond = 0;
   let movingBytesLeft = 0;
-  let runStart = Infinity;
+  let batchStart = Infinity;
   for (const upload of uploads) {
     counts[groupOf(upload.state)] += 1;
     if (upload.state === "done") done += 1;
@@ -37,19 +37,19 @@ export function sumUp(uploads: readonly UploadSnapshot[]): Totals {
     const isMoving = groupOf(upload.state) === "moving";
     if (isMoving || upload.state === "waiting") pausable += 1;
     if (isMoving) movingBytesLeft += upload.size - upload.estimatedBytes;
-    if (isOpen(upload)) runStart = Math.min(runStart, upload.createdAt);
+    if (isOpen(upload)) batchStart = Math.min(batchStart, upload.createdAt);
     bytesPerSecond += upload.bytesPerSecond ?? 0;
   }
-  const isIdle = runStart === Infinity;
-  let partRangeBytes = 0;
-  let runUploadedBytes = 0;
-  let runEstimatedBytes = 0;
+  const isIdle = batchStart === Infinity;
+  let batchBytes = 0;
+  let batchUploadedBytes = 0;
+  let batchEstimatedBytes = 0;
   for (const upload of uploads) {
-    const belongs = isOpen(upload) || (upload.state === "done" && (isIdle || upload.updatedAt >= runStart));
+    const belongs = isOpen(upload) || (upload.state === "done" && (isIdle || upload.updatedAt >= batchStart));
     if (!belongs) continue;
-    partRangeBytes += upload.size;
-    runUploadedBytes += upload.uploadedBytes;
-    runEstimatedBytes += upload.estimatedBytes;
+    batchBytes += upload.size;
+    batchUploadedBytes += upload.uploadedBytes;
+    batchEstimatedBytes += upload.estimatedBytes;
   }
   return {
     all: uploads.length,
@@ -58,9 +58,9 @@ export function sumUp(uploads: readonly UploadSnapshot[]): Totals {
     pausable,
     paused,
     bytesPerSecond,
-    partRangeBytes,
-    runUploadedBytes,
-    runEstimatedBytes,
+    batchBytes,
+    batchUploadedBytes,
+    batchEstimatedBytes,
     etaSeconds: bytesPerSecond > 0 ? Math.ceil(movingBytesLeft / bytesPerSecond) : null,
   };
 }

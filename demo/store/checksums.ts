@@ -94,7 +94,7 @@ export function checksumHeader(algorithm: ChecksumAlgorithm): string {
   return `x-amz-checksum-${algorithm.toLowerCase()}`;
 }
 
-/** The headers that tell of it. */
+/** The headers that report a checksum. */
 export function checksumHeaders(checksum: Checksum | ObjectChecksum | undefined): Record<string, string> {
   if (checksum === undefined) return {};
   return {
@@ -103,7 +103,7 @@ export function checksumHeaders(checksum: Checksum | ObjectChecksum | undefined)
   };
 }
 
-/** The XML that tells of it. */
+/** The XML elements that report a checksum. */
 export function checksumElements(checksum: Checksum | ObjectChecksum | undefined): Element[] {
   if (checksum === undefined) return [];
   const type: Element[] = "type" in checksum ? [["ChecksumType", checksum.type]] : [];

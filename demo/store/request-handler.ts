@@ -43,7 +43,7 @@ export async function handleRequest(
   const body = new RequestBody(request);
   const run = new Run(context, request, body);
   const answer = await run.answer();
-  // By its own clock: clients learn from it how far off theirs is.
+  // The date is by the store's own clock, from which clients learn how far off theirs is.
   const date = new Date(context.now()).toUTCString();
   const headers = { date, ...answer.headers, ...run.corsHeaders() };
   await send(request, response, body, { ...answer, headers });
@@ -88,7 +88,7 @@ class Run {
     }
   }
 
-  /** S3 sends them on errors too, whenever the bucket has a rule for the origin. */
+  /** S3 sends CORS headers with errors too, whenever the bucket has a rule for the origin. */
   corsHeaders(): Record<string, string> {
     if (this.operation === "Preflight" || this.target === undefined) return {};
     const { method = "", headers } = this.#request;
@@ -143,7 +143,10 @@ function errorAnswer(error: S3Error, target: RequestTarget | undefined): Answer 
   return { status, headers: { "content-type": "application/xml" }, body };
 }
 
-/** Broken off before its body was whole. `errored` would not tell: Node sets it only while somebody listens. */
+/**
+ * Whether the client disconnected before its body was whole. `errored` would not tell: Node sets it only
+ * while somebody listens.
+ */
 function isGone(request: IncomingMessage): boolean {
   return request.destroyed && !request.complete;
 }

@@ -11,7 +11,7 @@ export interface PutAnswer extends AnswerHead {
 }
 
 export interface PutOptions {
-  /** Sent beside the signed ones. */
+  /** Headers that are sent besides the signed ones. */
   readonly headers: Readonly<Record<string, string>>;
   readonly signal: AbortSignal;
   readonly timeoutMs: number;
@@ -49,7 +49,7 @@ export async function putPart(
 export interface JsonAnswer extends AnswerHead {
   /** Undefined where the body is not JSON. */
   readonly json: unknown;
-  /** The server sends elsewhere, for instance to where users sign in. */
+  /** Whether the server redirects, for instance to a page where users sign in. */
   readonly isRedirect: boolean;
 }
 
@@ -82,8 +82,8 @@ export async function postJson(
 }
 
 /**
- * Sends a request of the AWS SDK's. All of its answer is read here, since the SDK can't tell an answer that broke off from one
- * that makes no sense.
+ * Sends a request of the AWS SDK's. The whole response is read here, since the SDK can't tell a response that
+ * broke off from an invalid one.
  *
  * @throws {StorageFault} `network`
  */

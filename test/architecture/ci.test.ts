@@ -40,7 +40,7 @@ process.exit(status);
   };
 }
 
-test("what lands has passed every run, and its tests are counted together", () => {
+test("a change that passes every run may land, and the tests of all runs are counted together", () => {
   const { status, lastLine, calls } = runCi([
     { status: 0, counts: { passed: 700, failed: 0 } },
     { status: 0, counts: { passed: 40, failed: 0 } },
@@ -61,7 +61,7 @@ test("a failed test is counted, and the slow run is spared", () => {
   });
 });
 
-test("whatever fails outside of a test is one failure", () => {
+test("a run that fails outside of a test counts as one failure", () => {
   expect(runCi([{ status: 2 }])).toMatchObject({ status: 1, lastLine: "0 passed, 1 failed" });
   expect(
     runCi([

@@ -88,6 +88,6 @@ test.each([
     "`npm test -- --project=unit`, `npm start`, `npm run bench:small-files`, `.ci/run`, `scripts/ci.mjs`",
   ],
   ["new.md", "```js\nlist[0](missing.md)\n```"],
-])("in %s has nothing against: %s", (path, text) => {
+])("the check of %s accepts: %s", (path, text) => {
   expect(deadReferences(path, text)).toEqual([]);
 });

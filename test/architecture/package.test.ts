@@ -33,7 +33,7 @@ beforeAll(async () => {
     await cp(join(ROOT, file), join(clone, file), { verbatimSymlinks: true });
   }
   await symlink(join(ROOT, "node_modules"), join(clone, "node_modules"));
-  // Remove files that an earlier build has left behind.
+  // Files of an earlier build lie about, which must not get into the package.
   for (const file of ["dist/stale-chunk.js", "dist/sw/stale-chunk.js", "dist/types/src/stale-chunk.d.ts"]) {
     await mkdir(dirname(join(clone, file)), { recursive: true });
     await writeFile(join(clone, file), "export {};\n");

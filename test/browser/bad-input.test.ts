@@ -42,7 +42,7 @@ test.each([
   expect(await page.evaluate(() => uploads.list())).toEqual([]);
 });
 
-test("one bad file among several: none is added", async () => {
+test("one bad file among several keeps all of them from being added", async () => {
   const code = await page.evaluate(() =>
     uploads
       .addAll([
@@ -55,14 +55,14 @@ test("one bad file among several: none is added", async () => {
   expect(await page.evaluate(() => uploads.list())).toEqual([]);
 });
 
-test("something that is not a file", async () => {
+test("a value that is not a file is refused", async () => {
   const code = await page.evaluate(() =>
     uploads.add("text" as unknown as File, { key: "a" }).catch((error: { code: string }) => error.code),
   );
   expect(code).toBe("FILE_INVALID");
 });
 
-test("an upload that is not there", async () => {
+test("a command for an upload that does not exist is refused", async () => {
   const codes = await page.evaluate(async () => {
     const codeOf = (error: { code: string }) => error.code;
     const id = crypto.randomUUID();
@@ -111,7 +111,7 @@ test("messages that are no calls of the API reach nothing", async () => {
   expect(reached).toEqual(["5"]);
 });
 
-test("a browser that gives no database: every call says so", async () => {
+test("every call fails with a reason in a browser that gives no database", async () => {
   const browser = bed.context.browser() as Browser;
   const context = await browser.newContext();
   // Site data blocked, as in Firefox's strict private windows: the worker's script starts with a database that fails.

@@ -23,7 +23,7 @@ test.each([
   ["by the worker's own clock", false],
   ["by a page's, should the worker have gone to sleep", true],
 ])(
-  "what is not to move before some moment waits for it, and then goes by itself: %s",
+  "an upload with a `notBefore` waits for that moment, and then goes on by itself: %s",
   async (_name, worksAgain) => {
     bed = await startBrowserBed();
     const page = await bed.openPage();
@@ -46,7 +46,7 @@ test.each([
   },
 );
 
-test("what may move at certain hours only stops when they are over", async () => {
+test("an upload that may be sent at certain hours only stops when they are over", async () => {
   bed = await startBrowserBed({ linkBytesPerSecond: 2 * MIB });
   const page = await bed.openPage();
   const hours = await page.evaluate(() => {
@@ -70,7 +70,7 @@ test("what may move at certain hours only stops when they are over", async () =>
   }, 10_000);
 });
 
-test("what waits for an unmetered network stops when that is lost, and goes on by itself when it is back", async () => {
+test("an upload that needs an unmetered network stops when that is lost, and goes on by itself when it is back", async () => {
   // Desktop systems don't say what a network is; with this Chromium tells its workers, too, what DevTools emulates.
   bed = await startBrowserBed({
     linkBytesPerSecond: 4 * MIB,

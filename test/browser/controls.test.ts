@@ -102,7 +102,7 @@ test("a failed upload says why, keeps what S3 has, and goes on from there when i
   expect(await bed.sha256("retried")).toBe(sha256);
 });
 
-test("pausing and resuming all", async () => {
+test("pausing and resuming without an id concerns all uploads", async () => {
   const added = await addRandomFiles(page, [
     { key: "all/1", size: 30 * MIB },
     { key: "all/2", size: 30 * MIB },

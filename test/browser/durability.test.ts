@@ -191,7 +191,7 @@ describe("where there is no room for a copy", () => {
     expect(await bed.sha256("no room")).toBe(sha256);
   });
 
-  test("what else is written at that moment is not lost with it", async () => {
+  test("other writes of that moment are not lost with the copy", async () => {
     const [added] = await addRandomFiles(page, [
       { key: "small", size: 15 * MIB, partSize: 5 * MIB, priority: 1 },
     ]);
@@ -209,7 +209,7 @@ describe("where there is no room for a copy", () => {
     expect(failed).toEqual([]);
   });
 
-  test("and it has to be durable, none of what is added with it is, and nothing is left or sent", async () => {
+  test("a file that must be durable is refused with all files added with it, and nothing is stored or sent", async () => {
     const code = await addRandomFiles(page, [
       { key: "small", size: MIB, requireDurable: true },
       { key: "large", size: 60 * MIB, requireDurable: true },

@@ -31,7 +31,7 @@ async function uploadAnother(page: Page, key: string) {
   expect(await bed.sha256(key)).toBe(sha256);
 }
 
-test("who signs out leaves nothing that is seen, reached or sent; back again, their uploads go on by themselves", async () => {
+test("a user who signs out leaves no upload that is seen, reached or sent, and their uploads go on once they are back", async () => {
   const page = await bed.openPage({}, { owner: "ann" });
   const other = await bed.openPage();
   const { id, sha256 } = await add(page, "ann's", 60 * MIB);
@@ -87,7 +87,7 @@ test("a worker that dies over the change of users is on the new one's side when 
   expect(partsSentTwice(bed.requests, deaths)).toEqual([]);
 });
 
-test("a tab that takes somebody else to be signed in can give and take nothing", async () => {
+test("a tab that believes another user to be signed in can neither add files nor give headers", async () => {
   const page = await bed.openPage({}, { owner: "ann" });
   const other = await bed.openPage({}, { owner: "ben" });
   const codes = await page.evaluate(async () => {
@@ -101,7 +101,7 @@ test("a tab that takes somebody else to be signed in can give and take nothing",
   expect(await keysSeen(other)).toEqual([]);
 });
 
-test("the headers of who was there before go with none of the next one's requests", async () => {
+test("the headers of one user go along with none of the next user's requests", async () => {
   const users: (string | undefined)[] = [];
   await bed.context.route("**/uploads/begin", async (route) => {
     users.push(route.request().headers()["x-user"]);

@@ -6,7 +6,7 @@ const MIB = 1024 * 1024;
 let bed: BrowserBed | undefined;
 afterEach(() => bed?.close());
 
-test("what is urgent goes first, though it comes when the worker has its hands full", async () => {
+test("an urgent upload is sent first, though it is added when the worker is busy", async () => {
   const started = await startBrowserBed({ linkBytesPerSecond: 4 * MIB });
   bed = started;
   const page = await started.openPage({ parallelParts: 1 });

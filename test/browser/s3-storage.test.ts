@@ -70,7 +70,7 @@ describe.skipIf(isSkipped)("temporary credentials", () => {
     server = undefined;
   });
 
-  test("files of all kinds of sizes, and none of the secrets in the browser's databases", async () => {
+  test("files of all sizes arrive, and none of the secrets is in the browser's databases", async () => {
     const { page, bed, given } = await open(() => sessions.assumeRole(), { linkBytesPerSecond: 16 * MIB });
     const added = await addRandomFiles(page, [
       { key: "empty", size: 0 },

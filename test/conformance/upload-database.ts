@@ -308,7 +308,7 @@ export function uploadDatabaseSuite(defineTest: DefineTest, makeBed: () => Promi
     assert.strictEqual(await ((await database.bytes("a")) as Blob).text(), "before");
   });
 
-  test("leaves alone what only another version can read, and names it", async (database, bed) => {
+  test("leaves rows alone that only another version can read, and names them", async (database, bed) => {
     const [a, b] = [queued(), queued()];
     await database.add([a]);
     await bed.plantUnreadable(b.id);

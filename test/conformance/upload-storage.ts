@@ -205,7 +205,7 @@ export function uploadStorageSuite(bed: () => StorageBed): void {
     },
   );
 
-  test("aborts what a begin has left open whose answer was lost, and nothing that has parts", async () => {
+  test("aborts the upload that a lost begin left open, and none that has parts", async () => {
     const key = "lost-begin";
     const { token } = await begin({ key, size: 10 });
     await send(token, [[1, someBytes(10)]]);
@@ -217,7 +217,7 @@ export function uploadStorageSuite(bed: () => StorageBed): void {
     for (const open of [token, again.token]) await bed().storage.uploadedParts(open, 0);
   });
 
-  test("takes no object of somebody else's for its own", async () => {
+  test("does not mistake another upload's object for its own", async () => {
     const { client, bucket } = bed().engine;
     const { token, key } = await begin({ key: "foreign", size: 10, method: "single" });
     const { ETag = "" } = await client.send(

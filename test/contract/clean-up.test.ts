@@ -124,7 +124,7 @@ function describeCleanUp(name: string, start: () => Promise<S3Engine>) {
       }
     }
 
-    it("more uploads than S3 lists in a page: looked at, and aborted only when asked to", async () => {
+    it("more uploads than S3 lists in a page are all checked, and aborted only when asked to", async () => {
       // Many of one key, so that a page ends within it.
       const keys = Array.from({ length: 1_105 }, (_, at) => (at < 300 ? `key-${at}` : "same-key"));
       await makeBucket("many", keys);
@@ -152,7 +152,7 @@ function describeCleanUp(name: string, start: () => Promise<S3Engine>) {
       expect(again.lines).toEqual(["0 open uploads, 0 of them older than 0s: 0 aborted"]);
     });
 
-    it("only what the prefix says, whatever the keys are made of", async () => {
+    it("only uploads under the prefix are aborted, whatever characters their keys have", async () => {
       const mine = ["in/a b", "in/a+b", "in/ü&<x>", 'in/"', "in/%2e", "in/ ", "in/a?uploadId=x"];
       await makeBucket("prefix", [...mine, "in", "out/a", "i"]);
       const { code, lines } = await clean("prefix", "0s", "--prefix", "in/");
@@ -181,7 +181,7 @@ function describeCleanUp(name: string, start: () => Promise<S3Engine>) {
   });
 }
 
-it("no credentials: exit code 1, and why", async () => {
+it("the command exits with 1 and says why if it has no credentials", async () => {
   const engine = await startEmbeddedStore();
   const { code, stderr } = await backhaul([
     ...["clean", "--bucket", "b", "--older-than", "1h", "--endpoint", engine.endpoint],

@@ -61,7 +61,7 @@ export function describeCompletion(subject: Subject): void {
         expect(bytes.equals(Buffer.concat(bodies).subarray(start, end + 1))).toBe(true);
       });
 
-      it("can be said twice", async () => {
+      it("can be repeated", async () => {
         const parts = [2, 7, 9_000].map((PartNumber, index) => ({
           PartNumber,
           ETag: `"${md5(bodies[index] ?? Buffer.alloc(0)).toString("hex")}"`,
@@ -109,7 +109,7 @@ export function describeCompletion(subject: Subject): void {
       expect(await upload.parts()).toHaveLength(2);
     });
 
-    it("refuses a list of parts that is not true", async () => {
+    it("refuses a list of parts that differs from those it has", async () => {
       const upload = await Multipart.create(subject, "untrue");
       const first = await upload.put(1, bodies[0]);
       const second = await upload.put(2, bodies[2]);
@@ -125,13 +125,13 @@ export function describeCompletion(subject: Subject): void {
       );
     }, 30_000);
 
-    it("refuses an empty list and what is no list", async () => {
+    it("refuses an empty list, and a body that is not a list", async () => {
       const upload = await Multipart.create(subject, "malformed");
       await upload.put(1, Buffer.from("x"));
       expect(await verdictOf(upload.complete([]))).toBe("400 MalformedXML");
     });
 
-    it("knows its uploads", async () => {
+    it("refuses uploads that it does not have", async () => {
       const upload = await Multipart.create(subject, "known");
       const part = await upload.put(1, Buffer.from("x"));
       const call = subject.s3.send(

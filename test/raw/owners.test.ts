@@ -9,7 +9,7 @@ afterEach(async () => {
   bed = undefined;
 });
 
-test("what the browser carries for a user is taken back when they sign out, and goes on when they are back", async () => {
+test("uploads that were handed over are taken back when their user signs out, and go on when the user is back", async () => {
   bed = await startRawBed({ linkBytesPerSecond: 8 * MIB });
   const tab = await bed.openPage();
   await tab.evaluate(() => uploads.setOwner("ann"));

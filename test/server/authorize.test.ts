@@ -37,7 +37,7 @@ const later = (token: string) =>
     ["abort", { token }],
   ] as const;
 
-test("it is asked on every request, with what the request is about to do", async () => {
+test("`authorize` is asked on every request, with the operation that the request asks for", async () => {
   authorize = (_request, intent) => ({
     key: intent.operation === "begin" ? "alice/a.txt" : intent.key,
     owner: "alice",
@@ -62,7 +62,7 @@ test("it is asked on every request, with what the request is about to do", async
   ]);
 });
 
-test("it sees the request's headers and its URL; the body has been read", async () => {
+test("`authorize` sees the request's headers and URL; the body has been read", async () => {
   let seen: Request | undefined;
   authorize = (request, { key }) => {
     seen = request;
@@ -119,7 +119,7 @@ test("an owner who comes later does not take over what is nobody's", async () =>
   expect(await server.refusal("parts", { token, after: 0 })).toMatchObject({ code: "FORBIDDEN" });
 });
 
-test("if it fails, nothing is allowed, and the client learns nothing of why", async () => {
+test("an `authorize` that throws allows nothing, and the client does not learn why", async () => {
   server.errors.length = 0;
   authorize = () => {
     throw new Error("the session store is down");

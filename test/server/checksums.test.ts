@@ -72,7 +72,7 @@ describe.each(CHECKSUM_KINDS)("%s", (kind) => {
     expect(await server.complete(token, receipts)).toMatchObject({ size: bytes.length });
   });
 
-  test("one PUT from begin to the object", async () => {
+  test("a single PUT goes from begin to the object", async () => {
     const key = `whole/single-${kind}`;
     const token = await beginSingle(kind, server, key);
     const receipts = await server.put(token, [[1, bytes]]);
@@ -80,7 +80,7 @@ describe.each(CHECKSUM_KINDS)("%s", (kind) => {
     expect(sha256(await storedBytes(engine, key))).toBe(sha256(bytes));
   });
 
-  test("no bytes at all, as a part and as one PUT", async () => {
+  test("an empty file goes as a part and as a single PUT", async () => {
     for (const method of ["multipart", "single"] as const) {
       const key = `none/${method}-${kind}`;
       const plan = { size: 0, method, partSize: method === "single" ? 0 : partSize };
@@ -179,20 +179,25 @@ describe.each(CHECKED_KINDS)("%s is checked", (kind) => {
   test.each([
     ["one part", 1, MISMATCH],
     ["all parts", 3, kind === "md5" ? FAILED : MISMATCH],
-  ])("what was damaged on its way to the relay is not done: %s", async (_, damaged, refusal) => {
-    const parts = cut(bytes, partSize);
-    const token = await beginParts(kind);
-    const arrived = parts.map(([partNumber, body]) => (partNumber <= damaged ? withFlippedBit(body) : body));
-    const receipts = await relayParts(token, 3, Buffer.concat(arrived));
-    const hashed = await Promise.all(
-      receipts.map(async ({ partNumber, etag }, index) => {
-        return { partNumber, etag, checksum: await checksumOf(kind, parts[index]?.[1] ?? bytes) };
-      }),
-    );
-    expect(await server.refusal("complete", { token, parts: hashed })).toMatchObject(refusal);
-  });
+  ])(
+    "an upload whose bytes were damaged on their way to the relay is not completed: %s",
+    async (_, damaged, refusal) => {
+      const parts = cut(bytes, partSize);
+      const token = await beginParts(kind);
+      const arrived = parts.map(([partNumber, body]) =>
+        partNumber <= damaged ? withFlippedBit(body) : body,
+      );
+      const receipts = await relayParts(token, 3, Buffer.concat(arrived));
+      const hashed = await Promise.all(
+        receipts.map(async ({ partNumber, etag }, index) => {
+          return { partNumber, etag, checksum: await checksumOf(kind, parts[index]?.[1] ?? bytes) };
+        }),
+      );
+      expect(await server.refusal("complete", { token, parts: hashed })).toMatchObject(refusal);
+    },
+  );
 
-  test("one PUT that was damaged on its way to the relay is not done", async () => {
+  test("a single PUT that was damaged on its way to the relay is not completed", async () => {
     const token = await beginSingle(kind);
     const [receipt] = await relayParts(token, 1, withFlippedBit(bytes));
     const parts = [{ ...receipt, checksum: await checksumOf(kind, bytes) }];
@@ -232,20 +237,23 @@ test.each(SIGNED_KINDS)("a relayed run may come in small pieces: %s", async (kin
 describe.each(CHECKSUM_KINDS.filter(isSigned))("%s goes into the signature", (kind) => {
   const header = `x-amz-checksum-${kind}`;
 
-  test.each(["multipart", "single"] as const)("as a header, and not in the URL: %s", async (method) => {
-    const token = method === "single" ? await beginSingle(kind) : await beginParts(kind);
-    const checksum = (await checksumOf(kind, bytes)) ?? "";
-    const part = await server.signOne(token, 1, checksum);
-    expect(part.headers[header]).toBe(checksum);
-    const query = new URL(part.url).searchParams;
-    expect(query.get("X-Amz-SignedHeaders")?.split(";")).toContain(header);
-    expect([...query.keys()].filter((name) => /checksum/i.test(name))).toEqual([]);
-    const headers = { ...part.headers, [header]: (await checksumOf(kind, someBytes(1))) ?? "" };
-    const body = method === "single" ? bytes : bytes.subarray(0, partSize);
-    await expect(putPart({ ...part, headers }, body)).rejects.toThrow(/ 403 /);
-  });
+  test.each(["multipart", "single"] as const)(
+    "the checksum is signed as a header, and not in the URL: %s",
+    async (method) => {
+      const token = method === "single" ? await beginSingle(kind) : await beginParts(kind);
+      const checksum = (await checksumOf(kind, bytes)) ?? "";
+      const part = await server.signOne(token, 1, checksum);
+      expect(part.headers[header]).toBe(checksum);
+      const query = new URL(part.url).searchParams;
+      expect(query.get("X-Amz-SignedHeaders")?.split(";")).toContain(header);
+      expect([...query.keys()].filter((name) => /checksum/i.test(name))).toEqual([]);
+      const headers = { ...part.headers, [header]: (await checksumOf(kind, someBytes(1))) ?? "" };
+      const body = method === "single" ? bytes : bytes.subarray(0, partSize);
+      await expect(putPart({ ...part, headers }, body)).rejects.toThrow(/ 403 /);
+    },
+  );
 
-  test("nothing is signed without it, nor with anything else in its place", async () => {
+  test("no part is signed without the checksum, or with something else in its place", async () => {
     const token = await beginParts(kind);
     const right = await checksumOf(kind, bytes);
     const md5 = await checksumOf("md5", bytes);
@@ -270,7 +278,7 @@ test.each(["md5", "none"] as const)("no checksum is signed for %s", async (kind)
   }
 });
 
-test.each(SIGNED_KINDS)("what S3 holds is listed with its %s", async (kind) => {
+test.each(SIGNED_KINDS)("parts are listed with their %s", async (kind) => {
   const token = await beginParts(kind);
   const receipts = await server.put(token, cut(bytes, partSize));
   const { parts } = await server.parts(token);

@@ -65,7 +65,7 @@ test("a single failure is reported, and the others are aborted", async () => {
   expect(await clean("fail/")).toEqual({ ...NOTHING, aborted: 1 });
 });
 
-test("one that someone else has ended meanwhile is no failure", async () => {
+test("an upload that somebody else has ended meanwhile is not a failure", async () => {
   await open("ended/a");
   proxy.fault = (request) =>
     request.startsWith("DELETE ")
@@ -74,7 +74,7 @@ test("one that someone else has ended meanwhile is no failure", async () => {
   expect(await clean("ended/")).toEqual({ ...NOTHING, ended: 1 });
 });
 
-test("what a listing leaves out is found once the rest has gone", async () => {
+test("uploads that a listing leaves out are found once the others are aborted", async () => {
   const ids = await open("lost/a", "lost/a", "lost/a");
   let listings = 0;
   // As Swift does: of several uploads of a key a page ends with, only the first is listed.

@@ -206,7 +206,7 @@ test("a connection that breaks, or can't be made, is the network's fault", async
   await cutOff.close();
 });
 
-test("what S3 quotes of a signed request does not reach the log", async () => {
+test("S3's error may quote the signed request, which does not reach the log", async () => {
   const { token } = await uploaded("quoted");
   const quoted = "<CanonicalRequest>x-amz-security-token:SESSION</CanonicalRequest>";
   const body = s3Error("SignatureDoesNotMatch").replace("</Error>", `${quoted}</Error>`);

@@ -87,7 +87,7 @@ describe("multipart", () => {
     expect(await server.complete(token, [...first, ...second])).toMatchObject({ size: bytes.length });
   });
 
-  test("after abort the upload is gone, and abort again is no error", async () => {
+  test("after an abort the upload is gone, and a second abort is not an error", async () => {
     const bytes = someBytes(partSize);
     const key = "aborted";
     const token = await server.begin({ key, size: bytes.length, partSize });
@@ -100,7 +100,7 @@ describe("multipart", () => {
     expect(await server.refusal("parts", { token, after: 0 })).toMatchObject(gone);
   });
 
-  test("another object at the key is not taken for ours after abort", async () => {
+  test("after an abort, an object of another upload at the key is not mistaken for this one", async () => {
     const bytes = someBytes(partSize);
     const key = "replaced";
     const token = await server.begin({ key, size: bytes.length, partSize });
@@ -244,7 +244,7 @@ describe("single", () => {
     });
   });
 
-  test("another ETag than the object's asks for the parts", async () => {
+  test("an ETag that is not the object's has the client look up the parts", async () => {
     const token = await begin("etag", 5);
     await server.put(token, [[1, someBytes(5)]]);
     expect(await server.refusal("complete", { token, parts: [{ partNumber: 1, etag: "x" }] })).toMatchObject({

@@ -76,7 +76,7 @@ test("the try after a lost answer leaves only its own upload open", async () => 
   await server.put(token, [[1, new Uint8Array(10)]]);
 });
 
-test("what has parts or is of another key stays open", async () => {
+test("an upload that has parts, or another key, stays open", async () => {
   const busy = await server.begin({ key: "mine", size: 10, partSize: 10 });
   await server.put(busy, [[1, new Uint8Array(10)]]);
   await server.begin({ key: "mine too", size: 10, partSize: 10 });

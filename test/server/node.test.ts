@@ -43,7 +43,7 @@ test("method, URL, headers and body arrive, and so does the answer", async () =>
   });
 });
 
-test("what proxies claim is not believed", async () => {
+test("headers in which proxies claim a host or a scheme are ignored", async () => {
   const url = await serve(toNodeListener(echo));
   const headers = {
     "x-forwarded-host": "evil.example",
@@ -78,14 +78,14 @@ test.each([
   ["GET /x HTTP/1.1\r\nHost: a\r\nHost: b\r\n", "two Hosts"],
   ["TRACE /x HTTP/1.1\r\nHost: x\r\n", "a method that Request refuses"],
   ["OPTIONS * HTTP/1.1\r\nHost: x\r\n", "a target that is no path"],
-])("%j is 400", async (head) => {
+])("the host %j is answered with 400", async (head) => {
   const url = await serve(toNodeListener(echo));
   expect(await raw(Number(new URL(url).port), `${head}Connection: close\r\n\r\n`)).toMatch(
     /^HTTP\/1\.1 400 /,
   );
 });
 
-test("mounted in Express, with its body parsed or not", async () => {
+test("the handler works mounted in Express, with the body parsed or not", async () => {
   for (const parser of [
     undefined,
     express.json(),

@@ -165,7 +165,7 @@ describe("the least rate", () => {
     expect(answer.headers.connection).toBe("close");
   });
 
-  test.each([0, 1.5, 2 ** 21])("one of %j is none", async (relayBytesPerSecond) => {
+  test.each([0, 1.5, 2 ** 21])("a least rate of %j is refused", async (relayBytesPerSecond) => {
     await expect(startUploadServer(engine, { relayBytesPerSecond })).rejects.toThrow(
       /^relayBytesPerSecond is /,
     );

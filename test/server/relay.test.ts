@@ -86,7 +86,7 @@ function faultOf({ status, body }: RelayedAnswer) {
 }
 
 describe("what arrives", () => {
-  test("runs become parts, byte for byte, and the last one is short", async () => {
+  test("part ranges become parts, byte for byte, and the last one is short", async () => {
     const key = "relay/whole";
     const { token, bytes, from } = await begun(key, 5);
     const last = await putRun(server.url, token, 4, 2, from(4, 2));
@@ -133,7 +133,7 @@ describe("what arrives", () => {
     expect(await storedSha256(key)).toBe(sha256(bytes));
   });
 
-  test.each(["single", "multipart"] as const)("an empty file, %s", async (method) => {
+  test.each(["single", "multipart"] as const)("an empty file becomes an object, %s", async (method) => {
     const token = await server.begin({
       key: `relay/empty-${method}`,
       size: 0,
@@ -218,7 +218,7 @@ describe("refused before a byte is read", () => {
   const relayOf = (uploadId: string, first = 1, count = 3) =>
     relayUrl("", { uploadId, first, count }, "a-fetch").slice(1);
 
-  test("a run of a transfer that was taken back: the rest of its bytes need not come", async () => {
+  test("a part range of a background fetch that was taken back: the rest of its bytes need not come", async () => {
     const { token, bytes } = await begun("relay/ended", 3);
     const head = { [RELAY_TOKEN_HEADER]: token, "content-length": bytes.length };
     const cookie = `session=1; ${RELAY_ENDED_COOKIE}=another.a-fetch; theme=dark`;
@@ -249,7 +249,7 @@ describe("refused before a byte is read", () => {
     ).toMatchObject({ status: 405, code: "REQUEST_INVALID", headers: { allow: "PUT" } });
   });
 
-  test("whoever may not", async () => {
+  test("a user who is not allowed to upload", async () => {
     const intents: UploadIntent[] = [];
     let status = 401;
     const strict = await startUploadServer(engine, {
@@ -423,7 +423,7 @@ describe("S3 that does not take a part", () => {
     expect(sent().map(({ partNumber, status }) => [partNumber, status])).toEqual([[1, 404]]);
   });
 
-  test("one that stands still is given up, and the next is tried", async () => {
+  test("a connection that stands still is given up, and the next one is tried", async () => {
     const { token, bytes } = await begun("relay/stalled", 2);
     tcp.limit = 200_000;
     const run = startRun(impatient.url, token, { first: 1, count: 2, bytes: bytes.length });

@@ -154,7 +154,7 @@ describe("what begin allows", () => {
     });
   });
 
-  test("the limits are the operator's", async () => {
+  test("the operator's limits apply", async () => {
     const limits = { minPartBytes: 10, maxObjectBytes: 100 };
     const strict = await startUploadServer(engine, { limits });
     expect(await strict.refusal("begin", beginIntent({ size: 20, partSize: 9 }))).toMatchObject({
@@ -168,7 +168,7 @@ describe("what begin allows", () => {
   });
 });
 
-test("options that make no sense are refused at once", () => {
+test("invalid options are refused at once", () => {
   const options = {
     client: engine.client,
     bucket: engine.bucket,

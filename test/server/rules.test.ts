@@ -68,7 +68,7 @@ describe.each(["single", "multipart"] as const)("%s", (method) => {
   });
 });
 
-test("it is the key that authorize gave that counts, and the storage's limits count as well", async () => {
+test("the key that `authorize` decided on is checked, and the storage's limits apply as well", async () => {
   const moved = await startUploadServer(engine, {
     rules: { keys: /alice\/.*/, maxBytes: 1_000 },
     limits: { minPartBytes: 1, maxObjectBytes: 500 },
@@ -90,7 +90,7 @@ test("whom authorize refuses learns nothing of the rules", async () => {
   await closed.close();
 });
 
-test("one owner too often in a minute waits its turn, and no other", async () => {
+test("an owner who begins too many uploads in a minute waits, and other owners don't", async () => {
   const busy = await startUploadServer(engine, {
     client: engine.clientAt(proxy.url),
     rules: { beginsPerMinute: 2, maxBytes: 100 },
@@ -160,7 +160,7 @@ describe("a type", () => {
   });
 });
 
-test("rules that make no sense are refused at once", () => {
+test("invalid rules are refused at once", () => {
   for (const rules of [
     { maxBytes: -1 },
     { maxBytes: Number.NaN },

@@ -197,7 +197,7 @@ describe("tokens", () => {
       await expectRefused(ask(operation, JSON.stringify(body), JSON_TYPE), 401);
   });
 
-  test("one upload's does not take another's bytes", async () => {
+  test("the token of one upload does not accept another upload's bytes", async () => {
     const other = await begin({ key: "other", size: 10, partSize: 5 });
     proxy.requests.length = 0;
     await expectRefused(relay(token, { upload: uploadIdOf(other) }), 403);
@@ -315,7 +315,7 @@ describe("keys", () => {
     for (const request of proxy.requests) expect(request).toContain(` /${engine.bucket}/alice/`);
   });
 
-  test("what looks alike is not the same", async () => {
+  test("keys that look alike are different keys", async () => {
     const composed = await begin({ key: "caf\u00e9", size: 1 });
     expect(await engine.openUploads("alice/cafe\u0301")).toEqual([]);
     expect(await engine.openUploads("alice/caf\u00e9")).toHaveLength(1);
@@ -360,7 +360,7 @@ describe("numbers", () => {
     await expectRefused(askJson("sign", { token, parts: toSign(numbers as number[]) }), 400);
   });
 
-  test("nor are more at once than are signed at once", async () => {
+  test("more parts at once than may be signed at once are refused", async () => {
     await expectRefused(askJson("sign", { token, parts: toSign(Array.from({ length: 65 }, () => 1)) }), 400);
   });
 
@@ -440,7 +440,7 @@ describe("bodies", () => {
     expect(proxy.requests).toEqual([]);
   });
 
-  test("one that goes on after its answer ends with its connection", async () => {
+  test("a body that goes on after the response ends with its connection", async () => {
     const socket = connect(port, "127.0.0.1").on("error", () => {});
     socket.write("POST /nothing HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
     const drip = () => {
@@ -453,7 +453,7 @@ describe("bodies", () => {
     await new Promise((resolve) => socket.once("close", resolve));
   });
 
-  test("one that does not come is given up", async () => {
+  test("a body that does not arrive is given up", async () => {
     const request = new Request("http://x/abort", {
       method: "POST",
       headers: JSON_TYPE,
@@ -464,7 +464,7 @@ describe("bodies", () => {
     await expect(bodies.read(request, abortRequest)).rejects.toMatchObject({ status: 408 });
   });
 
-  test("a deep one is but wrong", async () => {
+  test("a deeply nested body is refused with 400", async () => {
     const deep = "[".repeat(30_000) + "]".repeat(30_000);
     await expectRefused(ask("abort", deep), 400);
     await expectRefused(ask("abort", `{"token":${deep}}`), 400);
@@ -587,7 +587,7 @@ describe("the relay", () => {
   });
 
   test.each(["", "1234", "123456", "1".repeat(100_000)])(
-    "another length than the part's: %#",
+    "a relayed body with a length other than its parts' is refused: %#",
     async (body) => {
       await expectRefused(relay(token, { body }), 400);
     },
@@ -679,7 +679,7 @@ describe("what is not there", () => {
     await expectRawRefused([...head, "Content-Length: 2"], "{}", 404);
   });
 
-  test("another origin's page is not let in, whatever it asks", async () => {
+  test("a page of another origin is not let in, whatever it asks", async () => {
     const preflight = {
       origin: "https://evil.example",
       "access-control-request-method": "POST",
@@ -737,7 +737,7 @@ describe("an S3 that leads elsewhere", () => {
   );
 });
 
-test("neither an answer nor the log has a token, a secret or a signature in it", async () => {
+test("neither responses nor the log contain a token, a secret or a signature", async () => {
   // S3 quotes what was signed, and by what.
   const quoted = [
     "<StringToSign>AWS4-HMAC-SHA256 X-Amz-Signature=0123abcd</StringToSign>",

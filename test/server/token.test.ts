@@ -25,7 +25,7 @@ const invalid = { name: "StorageFault", kind: "permanent", code: "TOKEN_INVALID"
 describe("the seal", () => {
   const seal = createTokenSeal(SECRET);
 
-  test("what goes in comes out", async () => {
+  test("a token opens to the claims that were sealed", async () => {
     const single: UploadClaims = {
       bucket: "b",
       key: "k",
@@ -40,14 +40,14 @@ describe("the seal", () => {
     for (const each of [claims, single]) expect(await seal.open(await seal.seal(each), 0)).toEqual(each);
   });
 
-  test("it looks like v1.payload.signature, and its payload can be read", async () => {
+  test("a token has the form v1.payload.signature, and its payload can be read", async () => {
     const [version, payload = "", signature] = (await seal.seal(claims)).split(".");
     expect(version).toBe("v1");
     expect(JSON.parse(Buffer.from(payload, "base64url").toString())).toEqual(claims);
     expect(signature).toMatch(/^[\w-]{43}$/);
   });
 
-  test("no character of it can be changed, added or left out", async () => {
+  test("no character of a token can be changed, added or left out", async () => {
     const token = await seal.seal(claims);
     const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     for (let at = 0; at < token.length; at++) {
@@ -97,7 +97,7 @@ describe("the seal", () => {
     await expect(seal.open(`${text}.${mac}`, 0)).rejects.toMatchObject(invalid);
   });
 
-  test("it expires to the millisecond", async () => {
+  test("a token expires to the millisecond", async () => {
     const token = await seal.seal(claims);
     await expect(seal.open(token, 999_999)).resolves.toEqual(claims);
     await expect(seal.open(token, 1_000_000)).rejects.toMatchObject({
@@ -106,7 +106,7 @@ describe("the seal", () => {
     });
   });
 
-  test("another secret opens nothing; a rotated one opens both", async () => {
+  test("another secret opens no token, and a rotated list of secrets opens those of both", async () => {
     const old = await seal.seal(claims);
     await expect(createTokenSeal(NEWER).open(old, 0)).rejects.toMatchObject(invalid);
     const rotated = createTokenSeal([NEWER, SECRET]);

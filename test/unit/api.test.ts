@@ -187,7 +187,7 @@ describe("commands", () => {
 });
 
 describe("an error is answered as a value", () => {
-  test("with its code and detail", async () => {
+  test("with the error's code and detail", async () => {
     commands.fault = new UploadError("STATE_INVALID", "it is done");
     expect(await api.pause(ID)).toEqual({
       ok: false,

@@ -49,7 +49,7 @@ describe("a request for headers", () => {
     expect(asked.state).toBe("fulfilled");
   });
 
-  test("is sent once for all that ask meanwhile, and again for who asks later", async () => {
+  test("is sent once for all callers meanwhile, and again for a later one", async () => {
     const asked = [request.ask(), request.ask(), request.ask()].map(settlementOf);
     await time.settle();
     expect(heard).toHaveLength(1);

@@ -127,7 +127,7 @@ describe("one at a time", () => {
     ]);
   });
 
-  test("many at once are each digested right, though they share one hasher", async () => {
+  test("many blobs at once are each digested right, though they share one hasher", async () => {
     const texts = Array.from({ length: 20 }, (_, index) => `file ${index}`);
     const digests = await Promise.all(texts.map((text) => digest(md5, new Blob([text]))));
     expect(digests).toEqual(texts.map((text) => createHash("md5").update(text).digest("base64")));
@@ -166,7 +166,7 @@ describe("where WebAssembly is forbidden", () => {
     vi.resetModules();
   });
 
-  test("there is no digest, and one again once it is allowed", async () => {
+  test("no digest is made, until it is allowed again", async () => {
     vi.resetModules();
     const fresh = await import("../../sw/parts/checksums.ts");
     vi.stubGlobal("WebAssembly", {

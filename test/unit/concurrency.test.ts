@@ -49,40 +49,40 @@ function send(seconds: number, { speed, most = Number.POSITIVE_INFINITY, max = 6
 const perConnection = (bytesPerSecond: number) => () => bytesPerSecond;
 const shared = (bytesPerSecond: number) => (connections: number) => bytesPerSecond / connections;
 
-describe("how many parts go at once", () => {
-  test("begins with two, or fewer if there may not be more", () => {
+describe("the parts that are sent at once", () => {
+  test("are two at first, or fewer if no more are allowed", () => {
     expect(new Concurrency(6).limit).toBe(2);
     expect(new Concurrency(1).limit).toBe(1);
   });
 
-  test("all that may, where each brings as much as the one before", () => {
+  test("are as many as allowed, where each brings as much as the one before", () => {
     const { concurrency, limits } = send(20, { speed: perConnection(4 * MIB) });
     expect(concurrency.limit).toBe(6);
     // Two rounds of parts of 1.25 s.
     expect(limits.indexOf(6)).toBeLessThan(300);
   });
 
-  test("no more than two where the link is full with them", () => {
+  test("stay two where these fill the link", () => {
     const { limits } = send(300, { speed: shared(8 * MIB) });
     const more = limits.filter((limit) => limit > 2).length;
     expect(more / limits.length).toBeLessThan(0.2);
   });
 
-  test("as many as the link takes, of those that each get a share", () => {
+  test("grow to as many as the link serves, of connections that each get a share", () => {
     // Full with four.
     const { limits } = send(300, { speed: (n) => Math.min(2 * MIB, (8 * MIB) / n), max: 16 });
     const settled = limits.slice(limits.length / 2).toSorted((a, b) => a - b);
     expect(settled[settled.length / 2]).toBe(4);
   });
 
-  test("as many as the store takes, with few refused", () => {
+  test("grow to as many as the store accepts, with few refused", () => {
     const { limits, arrived, refused } = send(120, { speed: perConnection(4 * MIB), most: 3 });
     expect(refused / (arrived + refused)).toBeLessThan(0.05);
     const settled = limits.slice(limits.length / 4);
     expect(settled.filter((limit) => limit === 3).length / settled.length).toBeGreaterThan(0.9);
   });
 
-  test("comes back by itself after a store that took nothing", () => {
+  test("come back by themselves after a store that refused everything", () => {
     const concurrency = new Concurrency(6);
     for (let n = 0; n < 10; n++) concurrency.refused(0);
     expect(concurrency.limit).toBe(1);
@@ -92,7 +92,7 @@ describe("how many parts go at once", () => {
     expect(concurrency.limit).toBe(6);
   });
 
-  test("a part that went alone, or began before, says nothing", () => {
+  test("are not judged by a part that was sent alone or began before", () => {
     const concurrency = new Concurrency(6);
     const part = { bytes: MIB, startedAt: 0, endedAt: 1_000 };
     for (let n = 0; n < 9; n++) concurrency.arrived({ ...part, wasFull: false });
@@ -103,7 +103,7 @@ describe("how many parts go at once", () => {
     expect(concurrency.limit).toBe(4);
   });
 
-  test("stays between one and the most, whatever happens", () => {
+  test("stay between one and the most, whatever happens", () => {
     const event = fc.oneof(
       fc.record({ bytes: fc.nat(), ms: fc.nat({ max: 100_000 }), wasFull: fc.boolean() }),
       fc.constant("refused" as const),

@@ -107,7 +107,7 @@ describe("always", () => {
     return false;
   }
 
-  test("it may move when each condition holds, and only then", () => {
+  test("an upload may move when each condition holds, and only then", () => {
     fc.assert(
       fc.property(conditions, moment, fc.boolean(), (wanted, ms, isMetered) => {
         const circumstances = at(ms, isMetered);
@@ -120,7 +120,7 @@ describe("always", () => {
     );
   });
 
-  test("nothing changes before it is to be looked at again, and then something may", () => {
+  test("the result does not change before the time of the next check, and may change then", () => {
     fc.assert(
       fc.property(conditions, moment, fc.boolean(), (wanted, ms, isMetered) => {
         const { unmet, recheckAt } = checkConditions(wanted, at(ms, isMetered));
@@ -136,7 +136,7 @@ describe("always", () => {
     );
   });
 
-  test("what may not end never does, the network aside nor with it", () => {
+  test("conditions that can't become unmet stay met, even over a metered network", () => {
     fc.assert(
       fc.property(conditions, moment, moment, (wanted, ms, more) => {
         if (canBecomeUnmet(wanted) || checkConditions(wanted, at(ms)).unmet !== null) return;

@@ -16,7 +16,7 @@ test.each(cases)("a database's %s is told as %s", (name, code) => {
   expect(databaseError(cause)).toMatchObject({ name: "UploadError", code, cause });
 });
 
-test("what the browser says of a failing disk is in the detail", () => {
+test("the browser's message about a failing disk is in the detail", () => {
   const error = databaseError(new DOMException("Internal error committing transaction.", "UnknownError"));
   expect(error).toMatchObject({ detail: "UnknownError: Internal error committing transaction." });
 });

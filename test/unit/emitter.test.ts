@@ -27,7 +27,7 @@ test("an event to which nobody listens is lost", () => {
   expect(heard).toEqual([]);
 });
 
-test("whoever undoes listening hears no more, and the others do", () => {
+test("a listener that is undone hears no more, and the others do", () => {
   const undo = emitter.on("changed", () => heard.push("gone"));
   emitter.on("changed", () => heard.push("stays"));
   undo();
@@ -36,14 +36,14 @@ test("whoever undoes listening hears no more, and the others do", () => {
   expect(heard).toEqual(["stays"]);
 });
 
-test("whoever is removed by a listener before them is not told", () => {
+test("a listener that an earlier one removes during an event is not called", () => {
   emitter.on("changed", () => undo());
   const undo = emitter.on("changed", () => heard.push("removed"));
   emitter.emit("changed", 1);
   expect(heard).toEqual([]);
 });
 
-test("whoever begins to listen while an event is told hears the next one", () => {
+test("a listener that is added during an event hears the next one", () => {
   emitter.on("changed", (value) => {
     heard.push(["old", value]);
     if (value === 1) emitter.on("changed", (later) => heard.push(["new", later]));

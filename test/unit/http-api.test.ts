@@ -138,11 +138,11 @@ const cases: Record<string, Case> = {
 };
 
 describe.each(Object.entries(cases))("%s", (_name, { schema, good, alsoGood, bad }) => {
-  test("takes a good body as it is", () => {
+  test("accepts a good body as it is", () => {
     expect(v.parse(schema, good)).toEqual(good);
   });
 
-  test("drops what it does not know", () => {
+  test("drops unknown fields", () => {
     expect(v.parse(schema, { ...good, more: 1 })).toEqual(good);
   });
 
@@ -150,7 +150,7 @@ describe.each(Object.entries(cases))("%s", (_name, { schema, good, alsoGood, bad
     expect(v.is(schema, body)).toBe(false);
   });
 
-  test("takes what lies on the bounds", () => {
+  test("accepts values on the bounds", () => {
     for (const [field, values] of Object.entries(alsoGood))
       for (const value of values)
         expect(v.is(schema, { ...good, [field]: value }), `${field}: ${short(value)}`).toBe(true);

@@ -144,7 +144,7 @@ describe.each(OPERATIONS)("$name", ({ name, call, sent, answer, value, wrong }) 
   });
 });
 
-test("what a server adds to its answers reaches nobody", async () => {
+test("fields that a server adds to its answers are dropped", async () => {
   network.answer(Response.json({ token: "t", key: "a", secret: "s" }));
   expect(await storageAt().begin(intent)).toEqual({ token: "t", key: "a" });
 });

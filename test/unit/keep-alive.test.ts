@@ -26,7 +26,7 @@ beforeEach(() => {
   platform = { clock: virtualClock(time), clients: { windows: async () => pages } };
 });
 
-test("while there is work every page is asked to say something, every 20 s", async () => {
+test("every page is asked for a message every 20 s while there is work", async () => {
   keepAlive(platform, () => true);
   await time.runUntil(19_999);
   expect(pages.map(({ heard }) => heard)).toEqual([[], []]);
@@ -36,7 +36,7 @@ test("while there is work every page is asked to say something, every 20 s", asy
   expect(pages.map(({ heard }) => heard.length)).toEqual([3, 3]);
 });
 
-test("without work nobody is asked, until there is some again", async () => {
+test("no page is asked while there is no work", async () => {
   let isBusy = false;
   keepAlive(platform, () => isBusy);
   await time.runUntil(60_000);

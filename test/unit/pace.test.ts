@@ -62,7 +62,7 @@ describe("the speed of a part", () => {
     expect(pace.partSpeed).toBe(1_000 * MIB);
   });
 
-  test("is not told by a part of no bytes: no time would follow from a speed of nothing", () => {
+  test("is not measured by an empty part: a speed of zero would give no time to the next", () => {
     arrive(0, 1_000);
     expect([pace.partSpeed, pace.steadySpeed]).toEqual([null, null]);
     arrive(2 * MIB, 1_000);
@@ -84,7 +84,7 @@ describe("the speed of a part", () => {
   });
 });
 
-describe("the places", () => {
+describe("the slots", () => {
   const ask = (at: number) => settlementOf(pace.acquire({ id: `upload ${at}`, at }, never));
 
   test("are two at first, and more as that pays; whoever waits gets them at once", async () => {
@@ -118,7 +118,7 @@ describe("the places", () => {
     expect(asked[2]?.state).toBe("fulfilled");
   });
 
-  test("stay as they are, and nobody is told, when a part says nothing about them", () => {
+  test("stay as they are, and nobody is told, when a part says nothing about the link", () => {
     arrive(MIB, 1_000, false);
     arrive(MIB, 1_000, false);
     expect(changes).toEqual([]);

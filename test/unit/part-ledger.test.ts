@@ -130,7 +130,7 @@ describe("parts in doubt", () => {
   });
 });
 
-test("only a part of this plan, and whole, matches", () => {
+test("a listed part matches only if it belongs to this plan and is whole", () => {
   const ledger = new PartLedger(plan(3));
   const matches = (partNumber: number, size: number) => ledger.matches({ ...receipt(partNumber), size });
   expect([matches(1, 10), matches(3, 3)]).toEqual([true, true]);

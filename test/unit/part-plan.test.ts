@@ -60,7 +60,7 @@ describe("what is refused", () => {
     expect(() => checkSize(largest + 1)).toThrow(expect.objectContaining({ code: "FILE_TOO_LARGE" }));
   });
 
-  test("a file beyond what this engine takes", () => {
+  test("a file beyond this engine's limits", () => {
     const limits = { ...S3_LIMITS, maxObjectBytes: 100 };
     expect(() => checkSize(100, limits)).not.toThrow();
     expect(() => checkSize(101, limits)).toThrow(expect.objectContaining({ code: "FILE_TOO_LARGE" }));

@@ -42,7 +42,7 @@ describe("runs", () => {
     expect(Math.max(...runs.map(({ count }) => count))).toBeLessThan(250);
   });
 
-  test("where more is scattered than fits, the largest pieces go", () => {
+  test("are the largest pieces, where more are scattered than fit", () => {
     const odd = Array.from({ length: 60 }, (_, index) => 2 * index + 1);
     const runs = planPartRanges([source("scattered", 120, odd), source("large", 20)]);
     expect(runs).toHaveLength(MAX_PART_RANGES);

@@ -49,7 +49,7 @@ test("every size that is allowed gets a lawful plan, whatever the engine's limit
   );
 });
 
-test("with S3's limits it is whole MiB", () => {
+test("a part size is whole MiB with S3's limits", () => {
   fc.assert(
     fc.property(fc.nat({ max: S3_LIMITS.maxObjectBytes }), (size) => {
       expect(partSizeFor(size, { strategy: "bySize" }, null) % MIB).toBe(0);

@@ -57,7 +57,7 @@ test.each([
 describe("time for a PUT", () => {
   const KIB = 1024;
 
-  test("as long as 16 KiB/s need, and time to stall on top", () => {
+  test("is as long as 16 KiB/s need, and the stall timeout on top", () => {
     expect(putTimeoutMs(0, 60_000, null)).toBe(60_000);
     expect(putTimeoutMs(16 * KIB, 60_000, null)).toBe(61_000);
     expect(putTimeoutMs(16 * KIB * 300, 5_000, null)).toBe(305_000);

@@ -40,7 +40,7 @@ function signer(expiresInMs = 900_000, omit: readonly number[] = []) {
 }
 
 describe("batches", () => {
-  test("one question serves the part and those that come next", async () => {
+  test("one request serves the part and those that come next", async () => {
     const { asked, signatures } = signer();
     const first = await signatures.get(part(3), () => [4, 5]);
     expect(first.url).toBe("https://s3.test/t/3?batch=1");
@@ -56,7 +56,7 @@ describe("batches", () => {
     expect(asked[0]?.slice(0, 2)).toEqual([500, 1]);
   });
 
-  test("nothing is asked for twice in a batch, nor again while it is fresh", async () => {
+  test("no signature is asked for twice in a batch, nor again while it is fresh", async () => {
     const { asked, signatures } = signer();
     await signatures.get(part(1), () => [1, 2]);
     await signatures.get(part(3), () => [2, 3, 4]);
@@ -92,7 +92,7 @@ describe("age", () => {
     expect(asked).toHaveLength(2);
   });
 
-  test("one that lives for a minute only is good for half of it", async () => {
+  test("a signature that is valid for a minute is used for half of it", async () => {
     const { asked, signatures } = signer(60_000);
     await signatures.get(part(1), none);
     vi.advanceTimersByTime(29_999);
@@ -103,7 +103,7 @@ describe("age", () => {
     expect(asked).toHaveLength(2);
   });
 
-  test("it counts from the question, since the answer may have been long on its way", async () => {
+  test("the age counts from the request, since the answer may have been on its way for long", async () => {
     const asked: number[] = [];
     const storage: UploadStorage = {
       begin: unused,

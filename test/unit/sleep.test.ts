@@ -9,7 +9,7 @@ beforeEach(() => {
   time = new VirtualTime();
 });
 
-test("it ends after its time", async () => {
+test("a sleep ends after its time", async () => {
   const sleeping = settlementOf(sleep(virtualClock(time), 1_000));
   await time.runUntil(999);
   expect(sleeping.state).toBe("pending");
@@ -17,7 +17,7 @@ test("it ends after its time", async () => {
   expect(sleeping.state).toBe("fulfilled");
 });
 
-test("it ends at once when the signal aborts, and leaves no timer", async () => {
+test("a sleep ends at once when the signal aborts, and leaves no timer", async () => {
   const abort = new AbortController();
   const sleeping = settlementOf(sleep(virtualClock(time), 1_000, abort.signal));
   await time.runUntil(10);
@@ -28,12 +28,12 @@ test("it ends at once when the signal aborts, and leaves no timer", async () => 
   expect(time.nextAt).toBeUndefined();
 });
 
-test("it does not begin where the signal has aborted before", async () => {
+test("a sleep does not begin where the signal has aborted before", async () => {
   await sleep(virtualClock(time), 1_000, AbortSignal.abort());
   expect(time.nextAt).toBeUndefined();
 });
 
-test("it leaves nothing behind at a signal that outlives it", async () => {
+test("a sleep leaves no listener at a signal that outlives it", async () => {
   const listening = new Set<unknown>();
   const signal = new AbortController().signal;
   const { addEventListener, removeEventListener } = signal;

@@ -33,7 +33,7 @@ interface Turn {
 const settled = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 describe("slots", () => {
-  test("as many at once as there are, the next when one is given back", async () => {
+  test("are given to as many as there are, and to the next when one is given back", async () => {
     const { granted, ask, release } = track(2);
     for (const turn of [1, 2, 3, 4]) void ask(turn);
     await settled();
@@ -87,7 +87,7 @@ describe("capacity", () => {
     expect(full).toEqual([true, true, true]);
   });
 
-  test("with fewer places nobody is sent away, and none is filled until it fits", async () => {
+  test("lowering it takes no slot away, and gives none until the number fits", async () => {
     const { slots, granted, ask, release } = track(3);
     for (const turn of [1, 2, 3, 4, 5]) void ask(turn);
     await settled();
@@ -116,14 +116,14 @@ describe("capacity", () => {
 });
 
 describe("giving up", () => {
-  test("whoever has given up already gets none and takes none", async () => {
+  test("before asking: no slot is given or lost", async () => {
     const { granted, ask } = track(1);
     expect(await ask(1, AbortSignal.abort())).toBe(false);
     expect(await ask(2)).toBe(true);
     expect(granted).toEqual([2]);
   });
 
-  test("while waiting: it settles at once, and the place goes to the next", async () => {
+  test("while waiting: the wait settles at once, and the slot goes to the next", async () => {
     const { granted, ask, release } = track(1);
     const controller = new AbortController();
     await ask(1);
@@ -136,7 +136,7 @@ describe("giving up", () => {
     expect(granted).toEqual([1, 3]);
   });
 
-  test("after the place was got: it is kept until it is given back", async () => {
+  test("after a slot was given: the slot is kept until it is given back", async () => {
     const { granted, ask, release } = track(1);
     const controller = new AbortController();
     void ask(1);

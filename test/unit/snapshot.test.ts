@@ -29,7 +29,7 @@ function halfSent(record: UploadRecord, lane: Lane = "worker") {
   return snapshotOf({ record, ledger, lane, faults: 3 }, PROGRESS, 2_000);
 }
 
-test.each(states)("%s: what is always told is told", (state) => {
+test.each(states)("%s: a snapshot has the fields of every state", (state) => {
   const { id, order, key, name, type, owner, durability, attempts, createdAt, updatedAt, plan } =
     records[state];
   expect(halfSent(records[state])).toMatchObject({
@@ -50,7 +50,7 @@ test.each(states)("%s: what is always told is told", (state) => {
   });
 });
 
-describe("what is told in some states only, and null in all others", () => {
+describe("fields that have a value in some states only, and are null in all others", () => {
   type Snapshot = ReturnType<typeof halfSent>;
   const tellers: { [K in keyof Snapshot]?: Partial<Record<UploadState, Snapshot[K]>> } = {
     reason: { paused: "user", waiting: "backoff" },
@@ -68,7 +68,7 @@ describe("what is told in some states only, and null in all others", () => {
     expect(halfSent(records[state])[field]).toEqual(value);
   });
 
-  test("nothing else is ever null", () => {
+  test("no other field is ever null", () => {
     for (const state of states)
       for (const [field, value] of Object.entries(halfSent(records[state])))
         if (!(field in tellers)) expect(value, field).not.toBeNull();
@@ -83,7 +83,7 @@ test("faults are counted, and parts in trouble are named with their last one", (
 });
 
 describe("bytes and parts", () => {
-  test("while sending, the running part's share is estimated", () => {
+  test("an upload that is being sent counts an estimate of the running parts", () => {
     const { uploadedBytes, estimatedBytes, partsDone } = halfSent(records.uploading);
     expect([uploadedBytes, estimatedBytes, partsDone]).toEqual([5 * MIB, 6 * MIB, 1]);
   });
@@ -100,7 +100,7 @@ describe("bytes and parts", () => {
     expect([bytesPerSecond, etaSeconds]).toEqual([null, null]);
   });
 
-  test("done is all of it, though the parts' rows are gone", () => {
+  test("a done upload counts all bytes, though the parts' rows are gone", () => {
     const ledger = new PartLedger(records.done.plan);
     expect(
       snapshotOf({ record: records.done, ledger, lane: "worker", faults: 0 }, startProgress(0, 0), 0),
@@ -112,7 +112,7 @@ describe("bytes and parts", () => {
   });
 });
 
-test("it is plain data: a structured clone is the same", () => {
+test("a snapshot is plain data: a structured clone is the same", () => {
   for (const state of states)
     expect(structuredClone(halfSent(records[state]))).toEqual(halfSent(records[state]));
 });

@@ -56,7 +56,7 @@ describe("what is kept of an upload", () => {
     await expect(openBytes(database, record)).rejects.toMatchObject({ code: "FILE_CHANGED" });
   });
 
-  test("is lost where there is nothing", async () => {
+  test("is lost where nothing is stored", async () => {
     await expect(openBytes(database, record)).rejects.toMatchObject({ code: "FILE_LOST" });
   });
 });

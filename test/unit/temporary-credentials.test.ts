@@ -62,7 +62,7 @@ describe("credentials are kept", () => {
     expect(calls).toHaveLength(1);
   });
 
-  test("until S3 has refused them; those that came since stay", async () => {
+  test("until S3 has refused them; newer ones stay", async () => {
     const { source } = counting(60 * MINUTE);
     const first = await source.get();
     source.drop(first);
@@ -116,7 +116,7 @@ describe("what the app throws", () => {
     expect(await source.get()).toMatchObject({ accessKeyId: "key1" });
   });
 
-  test("nothing at all, for 30 seconds, is a network that has gone", async () => {
+  test("no answer at all for 30 seconds counts as a network fault", async () => {
     const fault = faultOf(newSource(() => new Promise(() => {})));
     await vi.advanceTimersByTimeAsync(30_000);
     expect(await fault).toMatchObject({ kind: "network" });
@@ -139,7 +139,7 @@ describe("what is no answer", () => {
     expect((fault as StorageFault).detail).toBe(`credentials: ${place} is missing or invalid`);
   });
 
-  test("credentials that are past their end", async () => {
+  test("credentials that have expired", async () => {
     const fault = await faultOf(newSource(async () => session(1, 0)));
     expect(fault).toMatchObject({ kind: "transient", code: "SERVER_RESPONSE_INVALID" });
   });

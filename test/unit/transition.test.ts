@@ -113,7 +113,7 @@ describe("beginning", () => {
   });
 
   test.each(["paused", "waiting", "failed", "canceled"] as const)(
-    "answered after the upload was %s, it is remembered, to be used or aborted",
+    "an answer that comes after the upload was %s is remembered, to be used or aborted",
     (state) => {
       const [record, effects] = transition({ ...records[state], remote: asked }, events.begun, NOW);
       expect(record).toMatchObject({ state, remote: { at: "open", token: "t2" } });
@@ -325,7 +325,7 @@ function checkedStep(before: UploadRecord, event: UploadEvent): UploadRecord | u
 }
 
 describe("from everywhere", () => {
-  test("what can be reached is exactly what is lawful, and each step of it is", () => {
+  test("the records that can be reached are exactly the lawful ones, and so is each step", () => {
     const seen = new Map<string, UploadRecord>();
     const toVisit: UploadRecord[] = [records.queued];
     for (let record = toVisit.pop(); record; record = toVisit.pop()) {
@@ -386,7 +386,7 @@ describe("from everywhere", () => {
   });
 });
 
-describe("what changes nothing gives back the same record", () => {
+describe("an event that changes nothing returns the same record", () => {
   const none = { at: "none" } as const;
   test.each([
     [{ ...records.done, durability: "memory", attempts: 2 } as const, events.stored],

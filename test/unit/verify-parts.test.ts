@@ -33,7 +33,7 @@ function verify(
 }
 
 describe("with MD5", () => {
-  test("a part is equal whose ETag is the digest of the bytes here, and its receipt gets the digest", async () => {
+  test("a part is equal if its ETag is the digest of the file's bytes, and its receipt gets the digest", async () => {
     const checksum = await digestOfText("hello");
     const equal = receipt(1, hexOf(checksum));
     await verify("md5", [equal, receipt(2, hexOf(checksum))], {
@@ -46,7 +46,7 @@ describe("with MD5", () => {
     ]);
   });
 
-  test("S3 is not asked: the ETags are known", async () => {
+  test("S3 is not asked, since the ETags are known", async () => {
     const listed = verify("md5", [receipt(1)], { 1: await digestOfText("hello") }, [
       { partNumber: 1, etag: "x", size: 5, checksum: await digestOfText("hello") },
     ]);
@@ -63,7 +63,7 @@ describe("with a checksum that S3 keeps", () => {
     checksum,
   });
 
-  test("a part is equal whose checksum at S3 is the digest of the bytes here", async () => {
+  test("a part is equal if its checksum at S3 is the digest of the file's bytes", async () => {
     await verify("crc32c", [receipt(1), receipt(2)], { 1: "AAAAAA==", 2: "BBBBBB==" }, [
       held(1, "AAAAAA=="),
       held(2, "CCCCCC=="),
@@ -92,7 +92,7 @@ describe("with a checksum that S3 keeps", () => {
   );
 });
 
-test("it stops between two parts once its upload is called off", async () => {
+test("verifying stops between two parts once the upload is called off", async () => {
   await verifyParts([receipt(1), receipt(2), receipt(3)], {
     kind: "md5",
     storage: { uploadedParts: async () => ({ parts: [], next: null }) },

@@ -3,13 +3,13 @@ import { ENGINE_DEFAULTS } from "../../src/core/options.ts";
 import { md5, noChecksum } from "../../sw/parts/checksums.ts";
 import { checkOptions, type GivenOptions } from "../../sw/worker-options.ts";
 
-test("nothing given means the defaults, MD5 and no trace", () => {
+test("an app that gives no options gets the defaults, MD5 and no trace", () => {
   const { trace, ...options } = checkOptions({});
   expect(options).toEqual({ ...ENGINE_DEFAULTS, checksum: md5 });
   expect(trace({} as never)).toBeUndefined();
 });
 
-test("what is given counts, beside the defaults of all that is not", () => {
+test("options that are given replace their defaults only", () => {
   const trace = () => {};
   const options = checkOptions({ parallelParts: 10, retry: { maxMs: 5_000 }, checksum: noChecksum, trace });
   expect(options).toMatchObject({
@@ -38,7 +38,7 @@ test.each<GivenOptions>([
   expect(checkOptions(given)).toMatchObject(given);
 });
 
-describe("what makes no sense is refused, with the option's name", () => {
+describe("an invalid value is refused, with the option's name", () => {
   test.each([
     [{ parallelParts: 0 }, "parallelParts"],
     [{ parallelParts: 65 }, "parallelParts"],

@@ -33,14 +33,14 @@ const added = (number: number, source: unknown = new TextBlob(TEXT), more: objec
 });
 
 describe("adding", () => {
-  test("settles once a copy of each file is kept", async () => {
+  test("a file settles once its copy is stored", async () => {
     await commands.add([added(1), added(2)]);
     expect([...bed.disk.uploads.values()].map(({ durability }) => durability)).toEqual(["stored", "stored"]);
     expect(bed.disk.bytes.size).toBe(2);
     expect(commands.list().uploads.map(({ id }) => id)).toEqual([idOf(1), idOf(2)]);
   });
 
-  test("an id again adds nothing, and waits for the copy that is under way", async () => {
+  test("the same id again adds nothing, and waits for the copy that is under way", async () => {
     let keep = () => {};
     const putBytes = bed.database.putBytes.bind(bed.database);
     bed.database.putBytes = async (...args) => {
@@ -59,7 +59,7 @@ describe("adding", () => {
     expect([first.state, again.state, bed.disk.uploads.size]).toEqual(["fulfilled", "fulfilled", 1]);
   });
 
-  test("what must be durable adds all of it once it is kept, or nothing", async () => {
+  test("files that must be durable adds all of them once they are stored, or none", async () => {
     bed.disk.capacityBytes = TEXT.length;
     const both = [1, 2].map((number) => ({ ...added(number), requireDurable: true }));
     await expect(commands.add(both)).rejects.toMatchObject({ code: "QUOTA_EXCEEDED" });
@@ -70,7 +70,7 @@ describe("adding", () => {
 });
 
 describe("pausing and resuming", () => {
-  test("all writes one transaction, whatever their number, and leaves what has ended", async () => {
+  test("all uploads writes one transaction, whatever their number, and leaves those that have ended", async () => {
     await bed.load(recordOf("uploading", 1), recordOf("waiting", 2), recordOf("done", 3));
     await commands.pause(null);
     expect([states(3), bed.writes.length]).toEqual([["paused", "paused", "done"], 1]);
@@ -78,7 +78,7 @@ describe("pausing and resuming", () => {
     expect([states(3), bed.writes.length]).toEqual([["uploading", "uploading", "done"], 2]);
   });
 
-  test("one leaves the others, and says who wanted it", async () => {
+  test("one upload leaves the others, and records who asked for it", async () => {
     await bed.load(recordOf("uploading", 1), recordOf("uploading", 2));
     await commands.pause(idOf(1), "browser");
     expect(states(2)).toEqual(["paused", "uploading"]);
@@ -228,7 +228,7 @@ describe("owners", () => {
   });
 });
 
-test("headers that a page gives are remembered by their being there, and what waits for a user waits no longer", async () => {
+test("the database remembers that a page has given headers, and uploads that wait for a user go on", async () => {
   const [upload] = (await bed.load(recordOf("waiting", 1, { reason: "auth" }))) as [LiveUpload];
   await commands.authorized(true);
   expect([bed.disk.usesAuth, upload.record.state]).toEqual([true, "uploading"]);
@@ -236,7 +236,7 @@ test("headers that a page gives are remembered by their being there, and what wa
   await commands.authorized(true);
 });
 
-test("a page that comes has everything tried that waits, and can have back what the browser carries", async () => {
+test("a page that opens has all waiting uploads tried, and can take back what was handed over", async () => {
   const [upload] = (await bed.load(recordOf("waiting"))) as [LiveUpload];
   expect(upload.dueAt).toBe(10_000);
   await commands.visited();

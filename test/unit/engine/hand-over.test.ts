@@ -72,26 +72,26 @@ async function bothMove(): Promise<void> {
 }
 
 describe("with no page left", () => {
-  test("the worker leaves the rest to the browser, which moves, if it has too little time left", async () => {
+  test("the worker leaves the rest to the browser's transfers, which are under way, if it has too little time left", async () => {
     msLeft = 10;
     await bothMove();
     expect([upload.lane, upload.driving, bed.supervisor.isBusy]).toEqual(["browser", undefined, false]);
   });
 
-  test("it goes on if it can bring everything to its end", async () => {
+  test("the worker goes on if it can bring everything to its end", async () => {
     await bothMove();
     expect([upload.signal.aborted, bed.supervisor.isBusy]).toEqual([false, true]);
   });
 });
 
-test("with a page that takes back what was handed over, the worker goes on", async () => {
+test("the worker goes on where a page takes back what was handed over", async () => {
   msLeft = 10;
   pages = ["page"];
   await bothMove();
   expect(bed.supervisor.isBusy).toBe(true);
 });
 
-test("what has ended is released from the browser, and the worker goes on with the others", async () => {
+test("uploads that have ended are released from the browser, and the worker goes on with the others", async () => {
   msLeft = 10;
   await bothMove();
   await bed.roster.apply(upload, { type: "cancel" });

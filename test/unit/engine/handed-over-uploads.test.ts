@@ -17,7 +17,7 @@ const rows = () =>
   [...(bed.disk.parts.get(ID)?.values() ?? [])].map(({ partNumber, state }) => [partNumber, state]);
 
 describe("a page can hand over", () => {
-  test("what is open at S3 and moves or waits, with the parts that S3 has", async () => {
+  test("uploads that are open at S3 and move or wait, with the parts that S3 has", async () => {
     await bed.load(recordOf("uploading", 1), recordOf("waiting", 2, { laneOption: "browser" }));
     await bed.handedOver.partsArrived(ID, "t1", [receipt(2)]);
     expect(await bed.handedOver.candidates()).toMatchObject([
@@ -38,18 +38,18 @@ describe("a page can hand over", () => {
       "may not move at any time",
       recordOf("uploading", 1, { conditions: { unmetered: true, notBefore: null, hours: null } }),
     ],
-  ])("nothing that %s", async (_what, record) => {
+  ])("no upload that %s", async (_what, record) => {
     await bed.load(record);
     expect(await bed.handedOver.candidates()).toEqual([]);
   });
 
-  test("nothing whose file can't be read", async () => {
+  test("no upload whose file can't be read", async () => {
     await bed.load(recordOf("uploading"));
     bed.disk.bytes.clear();
     expect(await bed.handedOver.candidates()).toEqual([]);
   });
 
-  test("nothing that the browser carries already", async () => {
+  test("no upload that is handed over already", async () => {
     await bed.load(recordOf("uploading", 1, { laneOption: "browser" }));
     bed.handedOver.setLane([ID, idOf(9)], "browser");
     expect(await bed.handedOver.candidates()).toEqual([]);
@@ -110,7 +110,7 @@ describe("ranges that somebody else may have sent", () => {
   });
 });
 
-test("whose an upload is, and who is to carry it, is known of those that are there", async () => {
+test("the owner and the lane are known of uploads that are there", async () => {
   await bed.load(
     recordOf("uploading", 1, { laneOption: "browser" }),
     recordOf("uploading", 2, { owner: "ann" }),

@@ -84,7 +84,7 @@ test("parts that S3 has are told at once, on a channel of their own", () => {
   expect(broadcasts()).toEqual([]);
 });
 
-test("nothing is told once it is closed, not even what was to be told just then", async () => {
+test("a closed publisher tells nothing, not even a change that was due", async () => {
   publisher.touch("a");
   publisher.close();
   publisher.partsDone("a", [1]);

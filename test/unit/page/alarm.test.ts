@@ -25,7 +25,7 @@ const waiting = (...inMs: readonly (number | null)[]) =>
     nextAttemptAt: ms === null ? null : EPOCH + time.elapsed + ms,
   })) as unknown as UploadSnapshot[];
 
-test("it rings when the first upload's hour has come", async () => {
+test("the alarm rings when the first upload's hour has come", async () => {
   alarm.update(waiting(3 * HOUR_MS, HOUR_MS, null));
   await time.runUntil(HOUR_MS - 1);
   expect(ring).not.toHaveBeenCalled();
@@ -33,13 +33,13 @@ test("it rings when the first upload's hour has come", async () => {
   expect(ring).toHaveBeenCalledOnce();
 });
 
-test("it rings at once for an hour that has passed", async () => {
+test("the alarm rings at once for an hour that has passed", async () => {
   alarm.update(waiting(-5));
   await time.runUntil(0);
   expect(ring).toHaveBeenCalledOnce();
 });
 
-test("it follows the list: to an earlier hour, to a later one, and to none", async () => {
+test("the alarm follows the list: to an earlier hour, to a later one, and to none", async () => {
   alarm.update(waiting(2 * HOUR_MS));
   alarm.update(waiting(HOUR_MS));
   alarm.update(waiting(3 * HOUR_MS));
@@ -50,7 +50,7 @@ test("it follows the list: to an earlier hour, to a later one, and to none", asy
   expect(ring).not.toHaveBeenCalled();
 });
 
-test("it is not set anew by changes that leave the hour as it is", async () => {
+test("the alarm is not set anew by changes that leave the hour as it is", async () => {
   const list = waiting(HOUR_MS);
   alarm.update(list);
   await time.runUntil(HOUR_MS / 2);
@@ -84,12 +84,12 @@ test.each(["backoff", "auth", "offline"])(
 test.each([
   ["wait for a network, which no clock can tell", { reason: "conditions", nextAttemptAt: null }],
   ["do not wait", { reason: null, nextAttemptAt: null }],
-])("it is not set for uploads that %s", (_what, upload) => {
+])("the alarm is not set for uploads that %s", (_what, upload) => {
   alarm.update([upload as unknown as UploadSnapshot]);
   expect(time.nextAt).toBeUndefined();
 });
 
-test("it waits for longer than a timer can", async () => {
+test("the alarm can wait for longer than a timer", async () => {
   alarm.update(waiting(60 * DAY_MS));
   await time.runUntil(60 * DAY_MS - 1);
   expect(ring).not.toHaveBeenCalled();
@@ -128,7 +128,7 @@ test("it asks for no timer of more than a minute, whatever it waits for and wher
   for (const [ms] of after.mock.calls) expect(ms).toBeLessThanOrEqual(MINUTE_MS);
 });
 
-test("it does not ring once it is stopped", async () => {
+test("a stopped alarm does not ring", async () => {
   alarm.update(waiting(HOUR_MS));
   await time.runUntil(HOUR_MS / 2);
   alarm.stop();

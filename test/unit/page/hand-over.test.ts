@@ -287,14 +287,14 @@ describe("nothing is handed over", () => {
 });
 
 describe("what S3 has is left out", () => {
-  test("as the worker has said", async () => {
+  test("as listed in the worker's answer", async () => {
     candidates = [candidate({ done: [1, 3] })];
     await begin();
     handOver.leave();
     expect(partsOf(ID)).toEqual([2]);
   });
 
-  test("as was heard since", async () => {
+  test("as confirmed by messages since", async () => {
     await begin();
     partsDone([1]);
     partsDone([2]);
@@ -302,7 +302,7 @@ describe("what S3 has is left out", () => {
     expect(partsOf(ID)).toEqual([3]);
   });
 
-  test("as was heard while the worker's answer was on its way", async () => {
+  test("as confirmed while the worker's answer was on its way", async () => {
     await begin();
     handOver.refresh();
     partsDone([1]);
@@ -311,7 +311,7 @@ describe("what S3 has is left out", () => {
     expect(partsOf(ID)).toEqual([2, 3]);
   });
 
-  test("but not what was heard of an upload that had to begin anew: its parts are gone", async () => {
+  test("but not the parts of an upload that had to begin anew, since they are gone", async () => {
     await begin();
     partsDone([1, 2]);
     candidates = [candidate({ token: "second try" })];

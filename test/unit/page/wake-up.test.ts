@@ -34,7 +34,7 @@ test("a used sync is renewed only while there is something to send", () => {
   expect(worker.syncs).toEqual([TAG, TAG]);
 });
 
-test("a browser that refuses it disturbs nobody", async () => {
+test("a browser that refuses the sync disturbs nobody", async () => {
   const refused = vi
     .spyOn(worker, "registerSync")
     .mockRejectedValue(new DOMException("no", "NotAllowedError"));

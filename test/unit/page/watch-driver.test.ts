@@ -71,14 +71,14 @@ test("a worker that dies over its work is noticed at once, without any timer", a
   expect(onDead).toHaveBeenCalledOnce();
 });
 
-test("nobody is watched while there is nothing to do", async () => {
+test("no worker is watched while there is nothing to do", async () => {
   isNeeded = false;
   watch.update();
   await time.settle();
   expect(lock.asked).toEqual([]);
 });
 
-test("a death after the work was done is nobody's loss", async () => {
+test("a worker that dies after its work is done is not started again", async () => {
   watch.update();
   isNeeded = false;
   lock.die();
@@ -87,7 +87,7 @@ test("a death after the work was done is nobody's loss", async () => {
   expect(lock.asked).toHaveLength(1);
 });
 
-test("changes of the list do not make it wait a second time", async () => {
+test("changes of the list do not make the page wait for the lock a second time", async () => {
   for (let times = 0; times < 3; times++) watch.update();
   await time.settle();
   expect(lock.waiting).toBe(1);
@@ -132,7 +132,7 @@ test("watching begins again when there is work again", async () => {
   expect(onDead).toHaveBeenCalledOnce();
 });
 
-test("a page that goes waits for no lock any more, and again when it comes back", async () => {
+test("a page that closes stops waiting for the lock, and waits again when it comes back", async () => {
   watch.update();
   await time.settle();
   watch.stop();
