@@ -302,6 +302,8 @@ function leaveAsVersion1(page: Page, databaseName: string): Promise<{ id: string
         name: "done",
         state: "done",
         object: { key: "done", size: plan.size, etag: "abc-3", location: "http://s3.test/done" },
+        // An upload that has ended long ago would leave the list.
+        updatedAt: Date.now(),
       });
       const etag = answer.headers.get("etag")?.replaceAll('"', "");
       tx.objectStore("parts").add({ uploadId: id, partNumber: 1, state: "done", etag });
