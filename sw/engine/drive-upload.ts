@@ -92,6 +92,8 @@ export async function settleRemote(upload: LiveUpload, context: DriveContext): P
 async function begin(upload: LiveUpload, record: Queued, context: DriveContext): Promise<void> {
   // Written before the request goes out: should this worker die over it, the next one knows that something may be open.
   await context.apply(upload, { type: "beginning" });
+  // Meanwhile the upload may have been halted, and another worker may drive it.
+  if (upload.signal.aborted) return;
   await askToBegin(upload, record.remote.at === "asked" ? record.remote.since : null, context);
 }
 
@@ -176,7 +178,7 @@ function waitAfter(
   { platform, retry, gates }: DriveContext,
   upload: LiveUpload,
 ): number {
-  const own = retryDelayMs(attempts, platform.random(), fault.retryAfterMs, retry);
+  const own = retryDelayMs(attempts, platform.random(), fault, retry);
   upload.ownDueAt = platform.clock.elapsed() + own;
   return Math.max(own, gates.waitMs);
 }

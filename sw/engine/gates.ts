@@ -53,8 +53,12 @@ export class Gates {
     this.server.probeNow(this.#platform.clock.elapsed());
   }
 
-  failed(gate: Breaker, startedAt: number, { retryAfterMs }: Pick<StorageFault, "retryAfterMs">): void {
-    gate.failed(this.#platform.clock.elapsed(), startedAt, this.#platform.random(), retryAfterMs);
+  failed(
+    gate: Breaker,
+    startedAt: number,
+    fault: Partial<Pick<StorageFault, "kind" | "retryAfterMs">>,
+  ): void {
+    gate.failed(this.#platform.clock.elapsed(), startedAt, this.#platform.random(), fault);
   }
 
   /**

@@ -1,4 +1,5 @@
 import { RETRY_POLICY, type RetryPolicy } from "../../src/core/options.ts";
+import type { StorageFault } from "../../src/core/storage.ts";
 import { retryDelayMs } from "./retry.ts";
 
 /**
@@ -65,9 +66,15 @@ export class Breaker {
   /**
    * @param startedAt when the request that failed went out: one from before the breaker opened is of the same round
    * @param random from 0 up to, not including, 1
-   * @param retryAfterMs what the origin asked for
+   * @param fault the kind of failure, and the wait that the origin asked for
    */
-  failed(now: number, startedAt: number, random: number, retryAfterMs?: number): void {
+  failed(
+    now: number,
+    startedAt: number,
+    random: number,
+    fault: Partial<Pick<StorageFault, "kind" | "retryAfterMs">> = {},
+  ): void {
+    const { retryAfterMs } = fault;
     // After `probeNow` the next round begins with whatever is sent from that moment on.
     const isEarlier = this.#attempts > 0 ? startedAt <= this.#openedAt : startedAt < this.#openedAt;
     const isSameRound = this.#isOpen && isEarlier;
@@ -79,7 +86,7 @@ export class Breaker {
     this.#openedAt = now;
     this.#attempts += 1;
     this.#probedAt = undefined;
-    this.#until = now + retryDelayMs(this.#attempts, random, retryAfterMs, this.#policy);
+    this.#until = now + retryDelayMs(this.#attempts, random, fault, this.#policy);
   }
 
   /** Something has changed outside: one request may find out at once. */

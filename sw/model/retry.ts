@@ -1,6 +1,9 @@
 import { RETRY_POLICY, type RetryPolicy } from "../../src/core/options.ts";
 import type { StorageFault } from "../../src/core/storage.ts";
 
+/** A request that reaches nobody costs nobody anything, and no event tells when a link that counted as online works again. */
+const LONGEST_NETWORK_WAIT_MS = 300_000;
+
 /**
  * How long to wait before trying again: exponential with jitter, so that clients which failed together don't come back together
  * (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/, "equal jitter"), unless the server said how
@@ -12,11 +15,12 @@ import type { StorageFault } from "../../src/core/storage.ts";
 export function retryDelayMs(
   attempts: number,
   random: number,
-  retryAfterMs?: number,
+  { kind, retryAfterMs }: Partial<Pick<StorageFault, "kind" | "retryAfterMs">> = {},
   policy: RetryPolicy = RETRY_POLICY,
 ): number {
   if (retryAfterMs !== undefined) return Math.round(retryAfterMs * (1 + random / 10));
-  const ceiling = Math.min(policy.maxMs, policy.baseMs * 2 ** Math.min(Math.max(attempts, 1) - 1, 30));
+  const longest = kind === "network" ? Math.min(policy.maxMs, LONGEST_NETWORK_WAIT_MS) : policy.maxMs;
+  const ceiling = Math.min(longest, policy.baseMs * 2 ** Math.min(Math.max(attempts, 1) - 1, 30));
   return Math.round((ceiling * (1 + random)) / 2);
 }
 

@@ -272,8 +272,8 @@ class PartSender {
     const now = platform.clock.elapsed();
     // These are this part's own troubles, and no other's.
     if (OF_ONE_PART.has(fault.code)) s3.leave(startedAt);
-    else s3.failed(now, startedAt, platform.random(), fault.retryAfterMs);
-    const ownMs = retryDelayMs(attempts, platform.random(), fault.retryAfterMs, retry);
+    else s3.failed(now, startedAt, platform.random(), fault);
+    const ownMs = retryDelayMs(attempts, platform.random(), fault, retry);
     const waitMs = OF_ONE_PART.has(fault.code) ? ownMs : Math.min(ownMs, s3.waitMs(now));
     this.#doubt(partNumber, this.#now() + waitMs, fault);
     // S3 does not have a part that it refused, so there is nothing to look up.
@@ -298,7 +298,7 @@ class PartSender {
     const fault = new StorageFault("transient", "BAD_DIGEST", { detail: `its ETag is ${etag}` });
     const attempts = ledger.attemptsOf(partNumber);
     // The first look-up needs no wait; a part that stays odd must not be sent in a loop.
-    const waitMs = attempts === 0 ? 0 : retryDelayMs(attempts, platform.random(), undefined, retry);
+    const waitMs = attempts === 0 ? 0 : retryDelayMs(attempts, platform.random(), fault, retry);
     this.#doubt(partNumber, this.#now() + waitMs, fault);
     this.#upload.lastFault = fault;
   }
@@ -329,7 +329,7 @@ class PartSender {
     } catch (error) {
       if (!(error instanceof StorageFault) || !isPassing(error)) throw error;
       // Parts on their way may as well arrive; the look-up is repeated with those that are in doubt by then.
-      const waitMs = retryDelayMs(this.#record.attempts + 1, platform.random(), error.retryAfterMs, retry);
+      const waitMs = retryDelayMs(this.#record.attempts + 1, platform.random(), error, retry);
       for (const partNumber of missing) ledger.doubt(partNumber, this.#now() + waitMs);
       this.#upload.lastFault = error;
       return;

@@ -81,15 +81,15 @@ describe("a breaker", () => {
   test("counts requests that were under way when it opened as one round", () => {
     for (const startedAt of [0, 10, 20]) breaker.failed(100 + startedAt, startedAt, RANDOM);
     expect(breaker.waitMs(120)).toBe(480);
-    breaker.failed(130, 30, RANDOM, 3_000);
+    breaker.failed(130, 30, RANDOM, { retryAfterMs: 3_000 });
     expect(breaker.waitMs(130)).toBe(3_000);
     // A shorter `Retry-After` doesn't shorten a longer one that came before.
-    breaker.failed(140, 40, RANDOM, 100);
+    breaker.failed(140, 40, RANDOM, { retryAfterMs: 100 });
     expect(breaker.waitMs(140)).toBe(2_990);
   });
 
   test("waits as long as the origin asks, be it longer than the policy", () => {
-    breaker.failed(0, 0, RANDOM, 60_000);
+    breaker.failed(0, 0, RANDOM, { retryAfterMs: 60_000 });
     expect([breaker.isPassable(59_999), breaker.isPassable(60_000)]).toEqual([false, true]);
   });
 

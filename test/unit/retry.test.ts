@@ -31,15 +31,20 @@ describe("the wait before a retry", () => {
     );
   });
 
+  test("is at most five minutes where nobody could be reached: no event may tell that the link works again", () => {
+    expect(retryDelayMs(20, ALMOST_1, { kind: "network" })).toBe(300_000);
+    expect(retryDelayMs(3, ALMOST_1, { kind: "network" })).toBe(4_000);
+  });
+
   test("is never shorter than what the server asks for, and at most a tenth longer", () => {
-    expect(retryDelayMs(1, 0, 120_000)).toBe(120_000);
-    expect(retryDelayMs(20, ALMOST_1, 120_000)).toBe(132_000);
+    expect(retryDelayMs(1, 0, { retryAfterMs: 120_000 })).toBe(120_000);
+    expect(retryDelayMs(20, ALMOST_1, { retryAfterMs: 120_000 })).toBe(132_000);
   });
 
   test("follows another policy", () => {
     const policy = { baseMs: 100, maxMs: 150 };
-    expect(retryDelayMs(1, ALMOST_1, undefined, policy)).toBe(100);
-    expect(retryDelayMs(2, ALMOST_1, undefined, policy)).toBe(150);
+    expect(retryDelayMs(1, ALMOST_1, {}, policy)).toBe(100);
+    expect(retryDelayMs(2, ALMOST_1, {}, policy)).toBe(150);
   });
 });
 

@@ -33,6 +33,21 @@ describe("an upload", () => {
     expect(bed.s3.intents).toMatchObject([{ triedForMs: 7_000 }]);
   });
 
+  test("is not begun if it was halted while that was written: another worker may drive it", async () => {
+    const [upload] = (await bed.load(recordOf("queued"))) as [LiveUpload];
+    const { database } = bed;
+    const apply = database.apply.bind(database);
+    vi.spyOn(database, "apply").mockImplementationOnce(async (events) => {
+      const applied = await apply(events);
+      upload.halt();
+      bed.supervisor.stop();
+      return applied;
+    });
+    bed.supervisor.drive();
+    await bed.time.settle();
+    expect([bed.s3.calls, upload.record]).toMatchObject([[], { state: "queued", remote: { at: "asked" } }]);
+  });
+
   test("is not begun where that can't be written", async () => {
     await bed.load(recordOf("queued"));
     bed.database.close();
