@@ -1,10 +1,8 @@
-import { isSigned } from "../src/core/checksum.ts";
+import { isSigned, looksLikeMd5 } from "../src/core/checksum.ts";
 import { checksumLines, etagLines, type ListedParts } from "../src/core/listed-parts.ts";
 import type { PartReceipt, UploadedPart } from "../src/core/storage.ts";
 import { bytesOfHex, checksumOf } from "./checksums.ts";
 import type { MultipartClaims } from "./claims.ts";
-
-const MD5_IN_HEX = /^[\da-f]{32}$/i;
 
 /**
  * The receipts that the client has, made of S3's list; undefined if S3 holds other parts than the client has sent.
@@ -18,7 +16,7 @@ export async function receiptsOf(
 ): Promise<readonly PartReceipt[] | undefined> {
   if (listed.length !== sent.count || (await sha256(etagLines(listed))) !== sent.etags) return undefined;
   const hashed = listed.map(({ partNumber, etag, checksum }) => {
-    const md5 = kind === "md5" && MD5_IN_HEX.test(etag) ? checksumOf(bytesOfHex(etag)) : null;
+    const md5 = kind === "md5" && looksLikeMd5(etag) ? checksumOf(bytesOfHex(etag)) : null;
     return { partNumber, etag, checksum: isSigned(kind) ? checksum : md5 };
   });
   const isHashed = hashed.every(({ checksum }) => checksum !== null);

@@ -1,5 +1,5 @@
 import { crc32, md5, sha256 } from "hash-wasm";
-import type { Checksum, ChecksumKind } from "../src/core/checksum.ts";
+import { type Checksum, type ChecksumKind, looksLikeMd5 } from "../src/core/checksum.ts";
 import { combineCrc64 } from "../src/core/crc64-combine.ts";
 import { type PartPlan, partBytes } from "../src/core/part-plan.ts";
 import type { PartReceipt } from "../src/core/storage.ts";
@@ -9,8 +9,6 @@ import type { FoundObject } from "./find-object.ts";
 
 /** A receipt whose bytes were hashed. */
 type HashedReceipt = PartReceipt & { readonly checksum: Checksum };
-
-const MD5_IN_HEX = /^[\da-f]{32}$/i;
 
 /**
  * Whether S3's object is what the device has hashed, part by part. True as well where nothing can be
@@ -69,7 +67,7 @@ async function isETagOf(
   if (hasOwnKey || !/^[\da-f]{32}(-\d+)?$/.test(actual)) return true;
   if (isWhole || receipts.some(isETagMd5)) return false;
   const partETags = receipts.map((receipt) => receipt.etag);
-  return !partETags.every((each) => MD5_IN_HEX.test(each)) || actual !== (await multipartETag(partETags));
+  return !partETags.every((each) => looksLikeMd5(each)) || actual !== (await multipartETag(partETags));
 }
 
 /** @param etags of the parts, in hex */

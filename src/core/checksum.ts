@@ -17,3 +17,8 @@ export type Checksum = string;
 export function isSigned(kind: ChecksumKind): kind is "crc32c" | "crc64nvme" | "sha256" {
   return kind !== "md5" && kind !== "none";
 }
+
+/** Whether an ETag may be the MD5 of the bytes, as it is of a part unless SSE-KMS is on. */
+export function looksLikeMd5(etag: string): boolean {
+  return /^[\da-f]{32}$/i.test(etag);
+}

@@ -1,4 +1,4 @@
-import type { ChecksumKind } from "../../src/core/checksum.ts";
+import { type ChecksumKind, looksLikeMd5 } from "../../src/core/checksum.ts";
 import { UploadError } from "../../src/core/errors.ts";
 import { type PartPlan, partByteRange } from "../../src/core/part-plan.ts";
 import type { PartReceipt } from "../../src/core/storage.ts";
@@ -19,8 +19,6 @@ export interface CompareOptions {
   readonly algorithmOf: (kind: ChecksumKind) => ChecksumAlgorithm | undefined;
 }
 
-const MD5_IN_HEX = /^[\da-f]{32}$/i;
-
 /**
  * Compares a file that is given back with every part that S3 has of the one that was lost, by the digests made when those were
  * sent; where there is none, by ETags that are MD5s. It reads as much of the file as S3 has, once, and stops at the first
@@ -38,7 +36,7 @@ export async function compareSource(
   const differing: number[] = [];
   let hasMd5ETags = false;
   for (const { partNumber, etag, checksum: sent } of endsFirst(receipts)) {
-    if (sent === null && !((kind === "md5" || kind === "none") && MD5_IN_HEX.test(etag))) {
+    if (sent === null && !((kind === "md5" || kind === "none") && looksLikeMd5(etag))) {
       unknown.push(partNumber);
       continue;
     }
