@@ -31,7 +31,7 @@ export function listenToEvents({
   async function work(): Promise<void> {
     const { supervisor } = await engine();
     isBusy = () => supervisor.isBusy;
-    supervisor.onEvent();
+    supervisor.checkForWork();
     await supervisor.idle();
   }
 

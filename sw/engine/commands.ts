@@ -268,7 +268,8 @@ export class Commands implements UploadCommands {
     supervisor.tryEverything();
     if (clock.elapsed() - this.#prunedAt < PRUNE_EVERY_MS) return;
     this.#prunedAt = clock.elapsed();
-    await roster.prune(keepEnded);
+    // The page that is visiting need not wait for it.
+    void roster.prune(keepEnded);
   }
 
   async takeBack(): Promise<void> {

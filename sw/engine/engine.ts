@@ -5,6 +5,7 @@ import type { ScopedName } from "../../src/protocol/protocol.ts";
 import type { BackgroundFetches } from "../background-fetch/index.ts";
 import type { UploadDatabase } from "../database/index.ts";
 import { FileCopies } from "../files/index.ts";
+import { retryDelayMs } from "../model/index.ts";
 import type { Lifecycle } from "../pages/index.ts";
 import { type ChecksumAlgorithm, md5 } from "../parts/index.ts";
 import type { Platform } from "../platform/index.ts";
@@ -84,7 +85,7 @@ export async function startEngine(context: EngineContext): Promise<Engine> {
     find: (id) => roster.get(id),
     isStored: (id) => roster.isStored(id),
     apply: (upload, event) => roster.apply(upload, event),
-    onSettled: () => supervisor.onEvent(),
+    onSettled: () => supervisor.checkForWork(),
   });
   roster.on("ended", (id) => copies.ended(id));
   const supervisor = new Supervisor({
@@ -117,17 +118,26 @@ export async function startEngine(context: EngineContext): Promise<Engine> {
     dispose();
     throw error;
   }
-  // This need not succeed: parts that the browser carries are looked up before they are sent.
-  await fetches.follow().catch((error) => console.warn("backhaul: Background Fetch can't be read.", error));
+  // Uploads go on without it, though some parts may be sent twice until the browser says which ones it carries.
+  const follow = (tries: number): Promise<void> =>
+    fetches.follow().catch((error: unknown) => {
+      console.warn("backhaul: Background Fetch can't be read. It will be tried again.", error);
+      clock.after(retryDelayMs(tries, platform.random()), () => void (hasEnded || follow(tries + 1)));
+    });
+  await follow(1);
   trace({ type: "started", uploads: roster.own().length });
   // The lock is held until this engine ends. During an update the old worker may still hold it.
   platform.locks
     .hold(name, async () => {
       if (hasEnded) return;
       await roster.load();
-      await roster.prune(options.keepEnded);
-      await copies.deleteOrphans();
+      // A full disk refuses deletions too, and uploads that go on make room.
+      await copies
+        .deleteOrphans()
+        .catch((error: unknown) => console.warn("backhaul: orphans are left.", error));
+      if (hasEnded) return;
       supervisor.drive();
+      void roster.prune(options.keepEnded);
       await ended;
     })
     .catch(fail);

@@ -94,10 +94,13 @@ export class Roster {
     this.#serve(owner);
   }
 
-  /** Takes ended uploads off the list that are not worth keeping any longer, of all users. */
+  /** Takes ended uploads off the list that are not worth keeping any longer, of all users. Never rejects: nothing depends on it. */
   async prune(keep: KeepEnded): Promise<void> {
     const { clock } = this.#options;
-    await this.applyAll(outdated([...this.#uploads.values()], keep, clock.now()), () => ({ type: "remove" }));
+    const ended = outdated([...this.#uploads.values()], keep, clock.now());
+    await this.applyAll(ended, () => ({ type: "remove" })).catch((error: unknown) =>
+      console.warn("backhaul: old entries of the list could not be removed. It will be tried again.", error),
+    );
   }
 
   /** All uploads of one user, signed in or not. */

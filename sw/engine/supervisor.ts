@@ -59,11 +59,11 @@ export class Supervisor {
   #knownSpeed: number | null = null;
   #isDriver = false;
   #isScheduled = false;
-  /** Whom this worker is at work for. */
+  /** The uploads that are being driven. */
   readonly #driven = new Set<LiveUpload>();
-  /** Whom it could be at work for if there were a place and the way open, as the last look at all has found; the first last. */
+  /** The uploads that could be driven if there were a place and the way open, by the last look at all; the first comes last. */
   #ready: LiveUpload[] = [];
-  /** When the last look at all was, and when another one is due, by `clock.elapsed()`. */
+  /** The last look at all, and the time at which another one is due, by `clock.elapsed()`. */
   #lookedAt = Number.NEGATIVE_INFINITY;
   #lookAt = 0;
   /** Until then the disk counts as full, by `clock.elapsed()`. */
@@ -229,8 +229,8 @@ export class Supervisor {
     this.#schedule();
   }
 
-  /** Something that need not concern any upload. So that none is forgotten, all are looked at if that is a while ago. */
-  onEvent(): void {
+  /** Starts due work, though nothing that is known has changed: all are looked at only if the last look is a while ago. */
+  checkForWork(): void {
     if (this.#options.platform.clock.elapsed() - this.#lookedAt >= EVENT_PAUSE_MS) this.startDueWork();
     else this.#schedule();
   }
@@ -257,7 +257,8 @@ export class Supervisor {
     if (now >= this.#lookAt) this.#lookAtAll(now);
     const gateMs = this.#gates.waitMs;
     if (gateMs === 0) this.#startReady(now);
-    const next = Math.min(this.#lookAt, this.#ready.length > 0 && gateMs > 0 ? now + gateMs : this.#lookAt);
+    const gateAt = this.#ready.length > 0 && gateMs > 0 ? now + gateMs : Number.POSITIVE_INFINITY;
+    const next = Math.min(this.#lookAt, gateAt);
     if (next === Number.POSITIVE_INFINITY) return;
     const waitMs = Math.min(Math.max(next - now, 0), LONGEST_TIMER_MS);
     this.#undoTimer = clock.after(waitMs, () => this.startDueWork());

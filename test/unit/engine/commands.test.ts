@@ -1,4 +1,5 @@
-import { beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { UploadError } from "../../../src/core/errors.ts";
 import { StorageFault } from "../../../src/core/storage.ts";
 import type { BackgroundFetches } from "../../../sw/background-fetch/index.ts";
 import { Commands } from "../../../sw/engine/commands.ts";
@@ -10,6 +11,7 @@ import { EngineBed, EPOCH, idOf, recordOf, TEXT } from "./engine-bed.ts";
 import { etagOf, TextBlob } from "./text-blob.ts";
 
 let bed: EngineBed;
+afterEach(() => vi.restoreAllMocks());
 let commands: Commands;
 let takenBack: string[];
 
@@ -254,6 +256,11 @@ describe("ended uploads", () => {
       ...more,
     });
 
+  const visited = async () => {
+    await commands.visited();
+    await bed.time.settle();
+  };
+
   test("are taken off the list when they are too old or too many, by one write, but for what somebody may still need", async () => {
     await bed.load(
       ended("done", 1, 31 * 24),
@@ -267,7 +274,7 @@ describe("ended uploads", () => {
       ended("done", 9, 31 * 24, { owner: "ben" }),
       recordOf("waiting", 10, { updatedAt: EPOCH - 40 * 24 * HOUR_MS }),
     );
-    await commands.visited();
+    await visited();
     expect([...bed.disk.uploads.keys()]).toEqual([4, 5, 6, 7, 8, 10].map(idOf));
     expect(bed.writes).toHaveLength(1);
     expect(commands.list().uploads.map(({ id }) => id)).toEqual([4, 5, 6, 7, 10].map(idOf));
@@ -275,14 +282,26 @@ describe("ended uploads", () => {
 
   test("are looked through at most once an hour, and none that has ended within an hour goes", async () => {
     await bed.load(...[1, 2, 3, 4].map((number) => ended("done", number, 0)));
-    await commands.visited();
+    await visited();
     expect(bed.disk.uploads.size).toBe(4);
     await bed.time.runUntil(HOUR_MS - 1);
-    await commands.visited();
+    await visited();
     expect(bed.disk.uploads.size).toBe(4);
     await bed.time.runUntil(HOUR_MS + 1);
-    await commands.visited();
+    await visited();
     expect([bed.disk.uploads.size, bed.writes.length]).toEqual([2, 1]);
+  });
+
+  test("that can't be removed keep no page and no upload waiting", async () => {
+    vi.spyOn(console, "warn").mockImplementation(() => {});
+    await bed.load(ended("done", 1, 31 * 24), recordOf("queued", 2));
+    const { database } = bed;
+    const refused = vi.spyOn(database, "apply").mockRejectedValueOnce(new UploadError("QUOTA_EXCEEDED"));
+    await visited();
+    expect([refused.mock.calls.length, bed.disk.uploads.size]).toEqual([1, 2]);
+    bed.supervisor.drive();
+    await bed.time.settle();
+    expect(bed.roster.get(idOf(2))?.record.state).toBe("done");
   });
 });
 

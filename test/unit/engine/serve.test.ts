@@ -83,6 +83,8 @@ class Worker {
   };
   readonly openChannels = new Set<object>();
   readonly transfers: Transfer[] = [];
+  /** So many questions for the browser's transfers are still to fail. */
+  brokenLookUps = 0;
   readonly cookies = new Map<string, string>();
   readonly auth: unknown[] = [];
   authSource: AuthSource | undefined;
@@ -117,7 +119,11 @@ class Worker {
         onNewVersion() {},
       },
       backgroundFetch: {
-        getIds: async () => this.transfers.map(({ id }) => id),
+        getIds: async () => {
+          if (this.brokenLookUps-- > 0)
+            throw new DOMException("the service is not there", "InvalidStateError");
+          return this.transfers.map(({ id }) => id);
+        },
         get: async (id: string) => this.transfers.find((transfer) => transfer.id === id),
       },
       openChannel: () => {
@@ -291,6 +297,19 @@ describe("the engine", () => {
     await worker.time.runUntil(5_000);
     expect([worker.opened, worker.locks.held, worker.state()]).toEqual([2, [NAME], "done"]);
     expect(worker.disk.connections.size).toBe(1);
+  });
+
+  test("drives though the disk refuses to delete what is left of others", async () => {
+    vi.spyOn(console, "warn").mockImplementation(() => {});
+    worker.openings.push(async () => {
+      const database = await openMemoryDatabase(worker.disk, worker.clock);
+      database.bytesIds = () => Promise.reject(new UploadError("QUOTA_EXCEEDED"));
+      return database;
+    });
+    worker.stored(recordOf("uploading"));
+    worker.fire("activate");
+    await worker.time.runUntil(5_000);
+    expect([worker.opened, worker.state()]).toEqual([1, "done"]);
   });
 
   test("does not drive while another worker does, and reads then what that one has written", async () => {
@@ -489,6 +508,21 @@ describe("what the browser carries", () => {
       expect(held?.state).toBe("fulfilled");
     }
     expect(worker.state()).toBe("done");
+  });
+
+  test("is asked for again when the browser could not say it at the start", async () => {
+    worker.stored(recordOf("uploading"));
+    worker.s3.answer("sign", () => new Promise(() => {}));
+    worker.transfers.push(new Transfer("f1", 1, 2));
+    worker.brokenLookUps = 2;
+    worker.fire("activate");
+    const lane = async () => {
+      const { value } = (await worker.call("list")) as { value: { uploads: { lane: string }[] } };
+      return value.uploads[0]?.lane;
+    };
+    expect(await lane()).toBe("worker");
+    await worker.time.runUntil(5_000);
+    expect(await lane()).toBe("browser");
   });
 
   test("and the user stops in the browser's list is paused, with that reason", async () => {
