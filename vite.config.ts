@@ -25,10 +25,30 @@ const library = (entry: Record<string, string>, external: (string | RegExp)[]): 
     sourcemap: true,
     minify: false,
     lib: { entry, formats: ["es"] },
-    rollupOptions: { external },
+    rollupOptions: {
+      external,
+      onLog(level, log, handle) {
+        // Rolldown does keep the "use client" of an entry.
+        if (log.code !== "MODULE_LEVEL_DIRECTIVE") handle(level, log);
+      },
+    },
   },
 });
-const external = ["comlink", "hash-wasm", "idb", "valibot", /^workbox-/];
+// Node can't import names from `workbox-window`, which is CommonJS to it; so that one is built in.
+const external = ["comlink", "hash-wasm", "idb", "rate-limiter-flexible", "valibot", /^workbox-core/];
+
+/** One file with all that it depends on, for apps without a bundler, or whose bundler does not build their worker. */
+const standalone = (file: string, entry: string, format: "es" | "iife"): EnvironmentOptions => ({
+  ...library({}, []),
+  consumer: "client",
+  define: { "process.env.NODE_ENV": JSON.stringify("production") },
+  build: {
+    ...library({}, []).build,
+    minify: true,
+    sourcemap: false,
+    lib: { entry, formats: [format], name: "backhaul", fileName: () => `standalone/${file}` },
+  },
+});
 
 /**
  * The library: one file per entry of the exports map. What it depends on stays outside, for the app's bundler; but for the
@@ -38,8 +58,9 @@ export default defineConfig({
   resolve: { conditions, alias: [workerXmlParser] },
   ssr: { resolve: { conditions: [...conditions, "node"] } },
   builder: {
-    async buildApp({ build, environments: { client, worker } }) {
-      for (const environment of [client, worker]) if (environment) await build(environment);
+    async buildApp({ build, environments: { client, worker, page, classicWorker } }) {
+      for (const environment of [client, worker, page, classicWorker])
+        if (environment) await build(environment);
     },
   },
   environments: {
@@ -48,14 +69,23 @@ export default defineConfig({
         index: "src/index.ts",
         server: "server/index.ts",
         "server/node": "server/node.ts",
+        "server/redis": "server/redis.ts",
         command: "server/command.ts",
+        react: "bindings/react/index.ts",
+        vue: "bindings/vue/index.ts",
+        svelte: "bindings/svelte/index.ts",
+        solid: "bindings/solid/index.ts",
+        element: "bindings/element/index.ts",
+        testing: "bindings/testing/index.ts",
       },
-      [...external, /^node:/, /^@aws-sdk\//],
+      [...external, /^node:/, /^@aws-sdk\//, "backhaul", /^react/, "vue", "solid-js"],
     ),
     worker: {
       ...library({ sw: "sw/index.ts", "sw/s3-storage": "sw/s3-storage.ts" }, external),
       consumer: "client",
     },
+    page: standalone("backhaul.js", "src/index.ts", "es"),
+    classicWorker: standalone("backhaul-sw.js", "sw/index.ts", "iife"),
   },
   test: {
     coverage: {
@@ -77,6 +107,7 @@ export default defineConfig({
         silent: "passed-only",
       }),
       project("raw", ["test/raw/**/*.test.ts"], oneByOne(4, 900_000)),
+      project("lifetimes", ["test/lifetimes/**/*.test.ts"], oneByOne(6, 4 * 3_600_000)),
       project("slow", ["test/slow/**/*.test.ts"], oneByOne(3, 900_000)),
     ],
   },

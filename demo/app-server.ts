@@ -33,7 +33,10 @@ export interface AppServerOptions {
   readonly secret: string;
   /** For tests; see `createUploadHandler`. */
   readonly handler?: Partial<
-    Pick<UploadHandlerOptions, "limits" | "object" | "signedUrlSeconds" | "tokenSeconds" | "publicEndpoint">
+    Pick<
+      UploadHandlerOptions,
+      "authorize" | "limits" | "object" | "signedUrlSeconds" | "tokenSeconds" | "publicEndpoint"
+    >
   >;
 }
 
@@ -59,6 +62,8 @@ export async function startAppServer({
       basePath: "/uploads",
       // The demo lets anybody who reaches it write to any key. A real app looks at the request's session here.
       authorize: async (_request, { key }) => ({ key }),
+      // One process serves all, so that no copy of a relayed request is read elsewhere.
+      relayHoldSeconds: 0,
       onError: (error, { operation, key, status }) => {
         if (status === null || status >= 500) console.error(`${operation} ${key}: ${error.message}`);
       },

@@ -20,6 +20,8 @@ const common = {
   id: v.optional(v.string()),
   /** Milliseconds since the epoch; tokens of a server have it. */
   issuedAt: v.optional(v.number()),
+  /** Whether the token alone is enough to complete the upload; it is not where this is absent. */
+  unattended: v.optional(v.boolean()),
   /** Which of the app's handlers the token is for. */
   audience: v.optional(v.string()),
 };

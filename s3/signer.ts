@@ -33,7 +33,8 @@ export interface SignerOptions {
   readonly publicEndpoint?: string | undefined;
 }
 
-type PresignOptions = NonNullable<Parameters<typeof getSignedUrl>[2]>;
+export type Presign = typeof getSignedUrl;
+type PresignOptions = NonNullable<Parameters<Presign>[2]>;
 
 /**
  * Signs the requests that browsers send. Nothing here goes over the network, but for fetching credentials.
@@ -45,7 +46,8 @@ export interface Signer {
   locate(key: string): Promise<string>;
 }
 
-export function createSigner(options: SignerOptions): Signer {
+/** @param presignWith computes the signature */
+export function createSigner(options: SignerOptions, presignWith: Presign = getSignedUrl): Signer {
   const { bucket, signedUrlSeconds } = options;
   const { publicEndpoint } = options;
   const client = bareClient(options.signingClient ?? options.client, { publicEndpoint });
@@ -89,7 +91,7 @@ export function createSigner(options: SignerOptions): Signer {
         ...checksumField(claims.checksum, checksum),
       });
       const headers = checksumHeader(claims.checksum, checksum);
-      return sign(partNumber, claims, headers, (options) => getSignedUrl(client, command, options));
+      return sign(partNumber, claims, headers, (options) => presignWith(client, command, options));
     },
 
     signSingle(claims, { checksum }) {
@@ -104,11 +106,11 @@ export function createSigner(options: SignerOptions): Signer {
         ...settingHeaders(claims.object ?? {}),
         ...checksumHeader(claims.checksum, checksum),
       };
-      return sign(1, claims, headers, (options) => getSignedUrl(client, command, options));
+      return sign(1, claims, headers, (options) => presignWith(client, command, options));
     },
 
     async locate(key) {
-      const url = new URL(await getSignedUrl(client, new GetObjectCommand({ Bucket: bucket, Key: key })));
+      const url = new URL(await presignWith(client, new GetObjectCommand({ Bucket: bucket, Key: key })));
       url.search = "";
       return url.href;
     },

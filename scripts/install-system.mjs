@@ -1,4 +1,4 @@
-// What the tests need beside npm packages: a full Chromium, and Ceph RGW and Swift as further S3 engines.
+// What the tests need beside npm packages: a full Chromium, Ceph RGW and Swift as further S3 engines, Redis, and nginx.
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { run } from "./install.mjs";
@@ -12,12 +12,16 @@ export function installSystem() {
   const needsCeph = !isCommand("radosgw") || !isCommand("ceph-osd");
   // Swift itself goes into a tree of a newer Debian, which the tests make (test/engines/swift.ts).
   const needsSwift = !isCommand("mmdebstrap");
-  if (!needsChromium && !needsCeph && !needsSwift) return;
+  const needsRedis = !isCommand("redis-server");
+  const needsNginx = !isCommand("nginx");
+  if (!needsChromium && !needsCeph && !needsSwift && !needsRedis && !needsNginx) return;
   if (existsSync("/etc/debian_version") && process.getuid?.() === 0) {
     const packages = [
       ...(needsChromium ? ["chromium"] : []),
       ...(needsCeph ? CEPH : []),
       ...(needsSwift ? ["mmdebstrap"] : []),
+      ...(needsRedis ? ["redis-server"] : []),
+      ...(needsNginx ? ["nginx-light"] : []),
     ];
     const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
     run("apt-get", ["update", "-q"], { env });
@@ -35,6 +39,8 @@ export function installSystem() {
     );
   }
   if (needsSwift) console.error("Without mmdebstrap, and root, the tests on OpenStack Swift are skipped.");
+  if (needsRedis) console.error("Without redis-server the tests of counts that servers share are skipped.");
+  if (needsNginx) console.error("Without nginx the tests of the relay behind a proxy are skipped.");
 }
 
 function isCommand(name) {

@@ -3,7 +3,7 @@ import type { UploadErrorWire } from "../src/core/errors.ts";
 import type { ErrorAnswer, RelayAnswer } from "../src/core/http-api.ts";
 import type { FaultKind, StorageFault } from "../src/core/storage.ts";
 import type { RequestRefused } from "./refused.ts";
-import type { RangeBroken } from "./relay.ts";
+import type { RangeBroken, RangeResult } from "./relay.ts";
 
 const HEADERS = { "cache-control": "no-store", "x-content-type-options": "nosniff" };
 
@@ -16,14 +16,19 @@ export function answerFault(fault: StorageFault): Response {
   return Response.json(faultBody(fault), { status: statusOf(fault), headers: headersOf(fault) });
 }
 
-/** The fault, and the parts that are stored nevertheless. */
+/** The parts that are stored of a range that was read to its end, and the fault if some are not. */
+export function answerRange({ parts, fault }: RangeResult): Response {
+  const body = { ...(fault !== null && faultBody(fault)), parts: [...parts] } satisfies RelayAnswer;
+  return Response.json(body, { headers: fault === null ? HEADERS : headersOf(fault) });
+}
+
+/** The fault that has ended a range, and the parts that are stored nevertheless. */
 export function answerBrokenRange({ fault, parts, client }: RangeBroken): Response {
   const headers = headersOf(fault);
-  const isIdle = client === "slow";
-  // The rest of the client's body is not waited for.
-  if (isIdle) headers.set("connection", "close");
+  // The rest of the client's body must not be read: of a request that has failed, that can crash Chromium.
+  headers.set("connection", "close");
   // 502, as a gateway answers: S3 was busy, not this server.
-  const status = isIdle ? 408 : fault.kind === "transient" ? 502 : statusOf(fault);
+  const status = client === "slow" ? 408 : fault.kind === "transient" ? 502 : statusOf(fault);
   const body = { ...faultBody(fault), parts: [...parts] } satisfies ErrorAnswer & RelayAnswer;
   return Response.json(body, { status, headers });
 }
@@ -42,12 +47,18 @@ function headersOf({ retryAfterMs }: StorageFault): Headers {
  * The answer to a request that does not fit the API. The client reads it as malformed, with the HTTP status
  * that says how; a request that only came too slowly is retried.
  */
-export function answerRefused({ status, detail, headers }: RequestRefused): Response {
-  const body =
-    status === 408
-      ? errorBody("transient", { code: "SERVER_ERROR", detail })
-      : errorBody("permanent", { code: "REQUEST_INVALID", detail });
-  return Response.json(body, { status, headers: { ...HEADERS, ...headers } });
+export function answerRefused(refused: RequestRefused): Response {
+  const { status, headers } = refused;
+  return Response.json(errorOf(refused), { status, headers: { ...HEADERS, ...headers } });
+}
+
+/** The body that says why something was not done. */
+export function errorOf(error: StorageFault | RequestRefused): ErrorAnswer {
+  if (error.name === "StorageFault") return faultBody(error);
+  const { status, detail } = error;
+  return status === 408
+    ? errorBody("transient", { code: "SERVER_ERROR", detail })
+    : errorBody("permanent", { code: "REQUEST_INVALID", detail });
 }
 
 function errorBody(kind: FaultKind, { code, detail }: UploadErrorWire): ErrorAnswer {
@@ -56,7 +67,7 @@ function errorBody(kind: FaultKind, { code, detail }: UploadErrorWire): ErrorAns
   return { error: { kind, code, message: messageOf({ code, detail: shortened }), detail: shortened } };
 }
 
-function statusOf({ kind, code }: StorageFault): number {
+export function statusOf({ kind, code }: StorageFault): number {
   switch (kind) {
     case "network":
       return 502;

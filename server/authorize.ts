@@ -36,6 +36,13 @@ export type UploadIntent =
       readonly owner?: string;
       /** The file's size in bytes. */
       readonly size: number;
+      /**
+       * Present, and true, where a worker asks for "parts" or "complete" with no page open, and so without the
+       * user's headers: the upload's own token vouches for its owner (`unattendedSeconds`). A 401, or a permit
+       * without owner, then allows the request; any other refusal refuses it, so look up by `owner` whether
+       * this user may still upload if that can have changed.
+       */
+      readonly unattended?: true;
     };
 
 /** What `authorize` returns to allow a request. */
@@ -50,6 +57,11 @@ export interface UploadPermit {
   readonly owner?: string;
   /** At `begin`: settings of the object, which take precedence over the handler's `object`. @default none */
   readonly object?: ObjectSettings;
+  /**
+   * At `begin`: whether the upload may be completed by its token alone, within the handler's
+   * `unattendedSeconds`. @default true
+   */
+  readonly unattended?: boolean;
 }
 
 /**
@@ -86,7 +98,12 @@ export async function permit(
   } catch (cause) {
     throw new StorageFault("transient", "SERVER_ERROR", { cause });
   }
-  if (isResponse(answer)) throw refusal(answer);
+  const isVouchedFor = intent.operation !== "begin" && intent.unattended === true;
+  if (isResponse(answer)) {
+    const fault = refusal(answer);
+    if (!isVouchedFor || fault.kind !== "unauthorized") throw fault;
+    answer = { key: intent.key };
+  }
   const { key, owner = "" } = answer;
   // The token holds owners as text only: a number, for example, would be lost.
   if (typeof key !== "string" || typeof owner !== "string" || owner.length > MAX_OWNER_LENGTH)
@@ -99,7 +116,13 @@ export async function permit(
     throw new StorageFault("transient", "SERVER_ERROR", {
       cause: new TypeError("authorize returned invalid settings for the object"),
     });
-  if (intent.operation !== "begin" && (answer.key !== intent.key || answer.owner !== intent.owner))
+  if (answer.unattended !== undefined && typeof answer.unattended !== "boolean")
+    throw new StorageFault("transient", "SERVER_ERROR", {
+      cause: new TypeError("authorize must return unattended as a boolean"),
+    });
+  if (intent.operation === "begin") return answer;
+  const isOwners = answer.owner === intent.owner || (isVouchedFor && answer.owner === undefined);
+  if (answer.key !== intent.key || !isOwners)
     throw new StorageFault("permanent", "FORBIDDEN", { detail: "the upload belongs to someone else" });
   return answer;
 }

@@ -15,6 +15,13 @@ interface Minute {
  */
 export type BeginCounter = (owner: string | null, now: number) => void;
 
+export function tooManyBegins(perMinute: number, retryAfterMs: number): StorageFault {
+  return new StorageFault("transient", "RATE_LIMITED", {
+    detail: `the limit is ${perMinute} per minute`,
+    retryAfterMs,
+  });
+}
+
 export function createBeginCounter(perMinute: number): BeginCounter {
   const minutes = new Map<string | null, Minute>();
   let sweepAt = Number.NEGATIVE_INFINITY;
@@ -33,11 +40,7 @@ export function createBeginCounter(perMinute: number): BeginCounter {
       minutes.set(owner, { endsAt: now + MINUTE_MS, begun: 1 });
       return;
     }
-    if (minute.begun >= perMinute)
-      throw new StorageFault("transient", "RATE_LIMITED", {
-        detail: `the limit is ${perMinute} per minute`,
-        retryAfterMs: minute.endsAt - now,
-      });
+    if (minute.begun >= perMinute) throw tooManyBegins(perMinute, minute.endsAt - now);
     minute.begun++;
   };
 }

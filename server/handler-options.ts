@@ -7,6 +7,7 @@ import { S3_LIMITS } from "../src/core/limits.ts";
 import type { Authorize } from "./authorize.ts";
 import { STORAGE_TIMEOUT_SECONDS } from "./bounded-client.ts";
 import type { UploadHooks } from "./hooks.ts";
+import type { OwnerCounts } from "./owner-counts.ts";
 import { requireRules, type UploadRules } from "./rules.ts";
 
 /** How the upload handler reaches S3, whom it allows to upload, and within which limits. */
@@ -61,6 +62,12 @@ export interface UploadHandlerOptions extends UploadHooks {
   readonly origins?: readonly string[];
   /** Limits on what the app accepts. @default all that `authorize` and the storage accept */
   readonly rules?: UploadRules;
+  /**
+   * Counts that several servers share, for `rules.beginsPerMinute` and `rules.relaysAtOnce`: `redisCounts` of
+   * `backhaul/server/redis`. Uploads without an owner are counted by each process for itself.
+   * @default in memory, for each process by itself
+   */
+  readonly counts?: OwnerCounts;
   /** Headers and metadata of all objects; a permit's `object` takes precedence. @default none */
   readonly object?: ObjectSettings;
   /** The S3 engine's limits, where they differ from Amazon's. @default S3_LIMITS */
@@ -78,6 +85,15 @@ export interface UploadHandlerOptions extends UploadHooks {
    */
   readonly tokenSeconds?: number;
   /**
+   * How long an upload's own token is enough to see which parts S3 has and to complete the upload, in whole
+   * seconds from `begin`, 0 (never) to 31,622,400. So uploads end with no page open where the app knows its
+   * users by headers (a bearer token) that only its pages have. `authorize` is asked nevertheless, and told so
+   * by `intent.unattended`; a permit of `begin` may rule it out (`unattended: false`). Applies to tokens that
+   * were issued before, too.
+   * @default 86400 (1 day)
+   */
+  readonly unattendedSeconds?: number;
+  /**
    * How long a relayed request may stand still, in whole seconds, 1 to 3,600. After that, the connection to the
    * end that holds it up is closed: to a client that sends nothing, or to S3 if it reads nothing.
    * @default 60
@@ -89,6 +105,13 @@ export interface UploadHandlerOptions extends UploadHooks {
    * @default 4096
    */
   readonly relayBytesPerSecond?: number;
+  /**
+   * How long a relayed request that was read in part is held, unread, before it is refused, in whole seconds, 0 to
+   * 300. Chromium crashes if a request fails while another server reads a copy of it. Where one process serves all,
+   * set 0: a pause then stops a relayed upload at once, instead of once the connection's buffers are full.
+   * @default 35
+   */
+  readonly relayHoldSeconds?: number;
   /**
    * How long S3 may take to answer a call, including the SDK's retries, in whole seconds, 1 to 900. Completing
    * an upload may take eight times as long, since S3 may need minutes to put 10,000 parts together.
@@ -127,8 +150,10 @@ export interface UploadErrorContext {
 const DEFAULTS = {
   signedUrlSeconds: 3_600,
   tokenSeconds: 7 * 24 * 3_600,
+  unattendedSeconds: 24 * 3_600,
   relayIdleSeconds: 60,
   relayBytesPerSecond: 4_096,
+  relayHoldSeconds: 35,
   storageTimeoutSeconds: STORAGE_TIMEOUT_SECONDS,
   audience: "",
   rules: {},
@@ -140,6 +165,7 @@ const MAX_SIGNED_URL_SECONDS = 7 * 24 * 3_600;
 const MAX_TOKEN_SECONDS = 366 * 24 * 3_600;
 const MAX_STORAGE_TIMEOUT_SECONDS = 900;
 const MAX_RELAY_IDLE_SECONDS = 3_600;
+const MAX_RELAY_HOLD_SECONDS = 300;
 const MAX_RELAY_BYTES_PER_SECOND = 1_048_576;
 
 /** The options with their defaults. */
@@ -154,7 +180,10 @@ export function settingsOf(options: UploadHandlerOptions): UploadHandlerSettings
   const settings: UploadHandlerSettings = { ...DEFAULTS, ...options, ...given, limits };
   requireSeconds("signedUrlSeconds", settings.signedUrlSeconds, MAX_SIGNED_URL_SECONDS);
   requireSeconds("tokenSeconds", settings.tokenSeconds, MAX_TOKEN_SECONDS);
+  if (settings.unattendedSeconds !== 0)
+    requireSeconds("unattendedSeconds", settings.unattendedSeconds, MAX_TOKEN_SECONDS);
   requireSeconds("relayIdleSeconds", settings.relayIdleSeconds, MAX_RELAY_IDLE_SECONDS);
+  requireWhole("relayHoldSeconds", settings.relayHoldSeconds, MAX_RELAY_HOLD_SECONDS, "whole seconds", 0);
   requireSeconds("storageTimeoutSeconds", settings.storageTimeoutSeconds, MAX_STORAGE_TIMEOUT_SECONDS);
   requireWhole(
     "relayBytesPerSecond",
@@ -192,7 +221,7 @@ function requireSeconds(name: string, value: number, max: number): void {
   requireWhole(name, value, max, "whole seconds");
 }
 
-function requireWhole(name: string, value: number, max: number, unit: string): void {
-  if (!Number.isSafeInteger(value) || value < 1 || value > max)
-    throw new TypeError(`${name} is ${value}: expected ${unit} from 1 to ${max}`);
+function requireWhole(name: string, value: number, max: number, unit: string, min = 1): void {
+  if (!Number.isSafeInteger(value) || value < min || value > max)
+    throw new TypeError(`${name} is ${value}: expected ${unit} from ${min} to ${max}`);
 }

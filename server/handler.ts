@@ -4,33 +4,40 @@ import { isActiveType, matchesMediaType, toMediaType } from "../s3/media-type.ts
 import { type ObjectSettings, objectMetadata } from "../s3/object-settings.ts";
 import { toStorageFault } from "../s3/s3-faults.ts";
 import { createS3Uploads } from "../s3/s3-uploads.ts";
-import { createSigner } from "../s3/signer.ts";
+import { createSigner, type Presign } from "../s3/signer.ts";
 import { UploadError, type UploadErrorCode } from "../src/core/errors.ts";
 import {
   abortRequest,
+  beginManyRequest,
   beginRequest,
   completeRequest,
   type Operation,
   partsRequest,
+  releaseRequest,
   signRequest,
 } from "../src/core/http-api.ts";
 import type { StorageLimits } from "../src/core/limits.ts";
 import { checkObjectKey } from "../src/core/object-key.ts";
 import { checkSize, planParts } from "../src/core/part-plan.ts";
 import { type BeginAnswer, type BeginIntent, StorageFault, type StoredObject } from "../src/core/storage.ts";
-import { answer, answerBrokenRange, answerFault, answerRefused } from "./answers.ts";
+import { answer, answerBrokenRange, answerFault, answerRange, answerRefused } from "./answers.ts";
 import { permit } from "./authorize.ts";
-import { createBeginCounter } from "./begin-counter.ts";
+import { createBeginCounter, tooManyBegins } from "./begin-counter.ts";
+import { beginMany } from "./begin-many.ts";
 import { boundedClient } from "./bounded-client.ts";
 import { settingsOf, type UploadErrorContext, type UploadHandlerOptions } from "./handler-options.ts";
 import { callHook, completedUpload, hookedUpload } from "./hooks.ts";
+import { readProbe, readProbeHead } from "./probe.ts";
 import { clientGone } from "./range-body.ts";
 import { createBodyReader } from "./read-body.ts";
 import { operationOf, readRelayHead, requireOrigin } from "./read-request.ts";
 import { RequestRefused } from "./refused.ts";
 import { createRelay, RangeBroken } from "./relay.ts";
+import type { RangeEnding } from "./relay-endings.ts";
 import { checkRules, RELAYS_AT_ONCE } from "./rules.ts";
+import { requireSdkVersion } from "./sdk-version.ts";
 import { createTokenSeal } from "./token.ts";
+import { isUnattended } from "./unattended.ts";
 
 // As in the API's schemas (`http-api.ts`).
 const MAX_TOKEN_LENGTH = 8_192;
@@ -52,6 +59,11 @@ export type UploadHandler = (request: Request) => Promise<Response>;
  * @throws {TypeError} if an option has an invalid value
  */
 export function createUploadHandler(options: UploadHandlerOptions): UploadHandler {
+  return createHandler(options);
+}
+
+/** @param presign signs in place of the AWS SDK, for simulations, where its signatures would take most of the time */
+export function createHandler(options: UploadHandlerOptions, presign?: Presign): UploadHandler {
   const settings = settingsOf(options);
   const { client, signingClient, bucket, authorize, publicEndpoint, audience, origins } = settings;
   const { rules, limits, tokenSeconds, signedUrlSeconds, storageTimeoutSeconds } = settings;
@@ -60,7 +72,7 @@ export function createUploadHandler(options: UploadHandlerOptions): UploadHandle
     rules.beginsPerMinute === undefined ? undefined : createBeginCounter(rules.beginsPerMinute);
   const tokens = createTokenSeal(settings.secret);
   const bodies = createBodyReader({ checkToken: openToken });
-  const signer = createSigner({ client, signingClient, bucket, signedUrlSeconds, publicEndpoint });
+  const signer = createSigner({ client, signingClient, bucket, signedUrlSeconds, publicEndpoint }, presign);
   const s3For = ({ signal }: Request) =>
     createS3Uploads(
       { client: boundedClient(client, { timeoutSeconds: storageTimeoutSeconds, signal }), bucket },
@@ -72,12 +84,23 @@ export function createUploadHandler(options: UploadHandlerOptions): UploadHandle
     idleSeconds: settings.relayIdleSeconds,
     bytesPerSecond: settings.relayBytesPerSecond,
     mostPerOwner: rules.relaysAtOnce ?? RELAYS_AT_ONCE,
+    counts: settings.counts,
+    holdSeconds: settings.relayHoldSeconds,
   });
+
+  let isSdkKnown = false;
+  const sdk = requireSdkVersion(client).then(() => {
+    isSdkKnown = true;
+  });
+  sdk.catch((error) =>
+    report(toStorageFault(error), { operation: null, key: null, owner: null, status: null }),
+  );
 
   return async (request) => {
     const trail: Trail = { operation: null, key: null, owner: null };
     const { response, code } = await respond(request, trail);
-    record(request, trail, response.status, code);
+    // Of uploads that were begun together, each has its own record.
+    if (trail.operation !== "begin-many" || code !== null) record(request, trail, response.status, code);
     return response;
   };
 
@@ -85,6 +108,8 @@ export function createUploadHandler(options: UploadHandlerOptions): UploadHandle
     try {
       trail.operation = operationOf(request, basePath);
       if (origins !== undefined) requireOrigin(request, origins);
+      if (!isSdkKnown) await sdk;
+      if (trail.operation === "relay") return await relayRange(request, trail);
       return { response: answer(await perform(trail.operation, request, trail)), code: null };
     } catch (error) {
       if (error instanceof RequestRefused) {
@@ -98,23 +123,30 @@ export function createUploadHandler(options: UploadHandlerOptions): UploadHandle
     }
   }
 
-  async function perform(operation: Operation, request: Request, trail: Trail): Promise<object> {
-    const claimsOf = (token: string, next: Exclude<Operation, "begin">) => check(token, next, request, trail);
+  async function perform(
+    operation: Exclude<Operation, "relay">,
+    request: Request,
+    trail: Trail,
+  ): Promise<object> {
+    const claimsOf = (token: string, next: LaterOperation, byToken = false) =>
+      check(token, next, request, trail, byToken);
     const s3 = s3For(request);
     switch (operation) {
       case "begin":
         return begin(await bodies.read(request, beginRequest), request, trail);
+      case "begin-many":
+        return beginEach((await bodies.read(request, beginManyRequest)).uploads, request);
       case "sign": {
         const { token, parts } = await bodies.read(request, signRequest);
         return { parts: await s3.sign(await claimsOf(token, operation), parts) };
       }
       case "parts": {
-        const { token, after } = await bodies.read(request, partsRequest);
-        return s3.parts(await claimsOf(token, operation), after);
+        const { token, after, unattended } = await bodies.read(request, partsRequest);
+        return s3.parts(await claimsOf(token, operation, unattended), after);
       }
       case "complete": {
         const body = await bodies.read(request, completeRequest, true);
-        const claims = await claimsOf(body.token, operation);
+        const claims = await claimsOf(body.token, operation, body.unattended);
         const verified = await ("parts" in body
           ? s3.completeVerified(claims, body.parts)
           : s3.completeListed(claims, body.listed));
@@ -131,20 +163,68 @@ export function createUploadHandler(options: UploadHandlerOptions): UploadHandle
           await callHook("onAbort", () => settings.onAbort?.(hookedUpload(claims), request));
         return {};
       }
-      case "relay": {
-        const head = readRelayHead(request);
-        const claims = await claimsOf(head.token, operation);
-        const parts = await relay.store(claims, head, {
-          request,
-          // The user may have signed out since, or the token may have expired.
-          mayGoOn: async () => void (await claimsOf(head.token, operation)),
-          onPassedOver: (fault) => report(fault, { ...trail, status: null }),
-        });
-        return { parts };
+      case "release": {
+        const { tokens, fetches, ending } = await bodies.read(request, releaseRequest);
+        await release(tokens, fetches, ending);
+        return {};
+      }
+      case "probe": {
+        const { token, bytes } = readProbeHead(request);
+        await claimsOf(token, "relay");
+        const { relayIdleSeconds: idleSeconds, relayBytesPerSecond: bytesPerSecond } = settings;
+        return readProbe(request, bytes, { idleSeconds, bytesPerSecond });
       }
       default:
         return operation satisfies never;
     }
+  }
+
+  function beginEach(intents: readonly BeginIntent[], request: Request) {
+    const trails = intents.map((): Trail => ({ operation: "begin", key: null, owner: null }));
+    const trailOf = (index: number) => trails[index] as Trail;
+    return beginMany(
+      intents,
+      async (intent, index) => {
+        const begun = await begin(intent, request, trailOf(index));
+        record(request, trailOf(index), 200, null);
+        return begun;
+      },
+      (error, status, index) => {
+        report(error, { ...trailOf(index), status });
+        const code = error instanceof StorageFault ? error.code : "REQUEST_INVALID";
+        record(request, trailOf(index), status, code);
+      },
+    );
+  }
+
+  async function relayRange(request: Request, trail: Trail): Promise<Answered> {
+    const head = readRelayHead(request);
+    const result = await relay.store(head, {
+      request,
+      permit: () => check(head.token, "relay", request, trail, false),
+      onPassedOver: (fault) => report(fault, { ...trail, status: null }),
+    });
+    const response = answerRange(result);
+    if (result.fault !== null) report(result.fault, { ...trail, status: response.status });
+    return { response, code: result.fault?.code ?? null };
+  }
+
+  /**
+   * Ends what is relayed of these uploads. Nobody is asked: it moves nothing, and is wanted most when the user has
+   * signed out.
+   *
+   * @throws {StorageFault} if none of the tokens is valid
+   */
+  async function release(
+    sealed: readonly string[],
+    fetches: readonly string[],
+    ending: RangeEnding,
+  ): Promise<void> {
+    const opened = await Promise.allSettled(sealed.map(openToken));
+    const claims = opened.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
+    const [first] = opened;
+    if (claims.length === 0 && first?.status === "rejected") throw first.reason;
+    await Promise.all(claims.map(({ uploadId }) => relay.end(uploadId, fetches, ending)));
   }
 
   async function begin(intent: BeginIntent, request: Request, trail: Trail): Promise<BeginAnswer> {
@@ -163,6 +243,7 @@ export function createUploadHandler(options: UploadHandlerOptions): UploadHandle
       key,
       owner = null,
       object: wanted,
+      unattended = true,
     } = await permit(authorize, request, {
       operation: "begin",
       key: intent.key,
@@ -176,7 +257,8 @@ export function createUploadHandler(options: UploadHandlerOptions): UploadHandle
     checkObjectKey(key, limits);
     checkRules(rules, { key, size, type });
     checkCut(intent, limits);
-    countBegin?.(owner, performance.now());
+    if (settings.counts === undefined) countBegin?.(owner, performance.now());
+    else await countOne(owner);
 
     const object = objectFor(type, { metadata, ...settings.object, ...wanted });
     const issuedAt = Date.now();
@@ -192,6 +274,7 @@ export function createUploadHandler(options: UploadHandlerOptions): UploadHandle
       owner,
       expiresAt,
       issuedAt,
+      unattended,
       audience,
       id: crypto.randomUUID(),
     };
@@ -215,6 +298,16 @@ export function createUploadHandler(options: UploadHandlerOptions): UploadHandle
       await s3.abort(opened).catch((fault) => onLeftOpen(toStorageFault(fault)));
       throw error;
     }
+  }
+
+  /** @throws {StorageFault} transient, `RATE_LIMITED`, if the owner has begun too many uploads */
+  async function countOne(owner: string | null): Promise<void> {
+    const { counts } = settings;
+    const { beginsPerMinute } = rules;
+    if (counts === undefined || owner === null || beginsPerMinute === undefined)
+      return countBegin?.(owner, performance.now());
+    const retryAfterMs = await counts.begin(owner, beginsPerMinute);
+    if (retryAfterMs > 0) throw tooManyBegins(beginsPerMinute, retryAfterMs);
   }
 
   /** @throws {RequestRefused} 400, if the token were too long to be sent back */
@@ -252,20 +345,30 @@ export function createUploadHandler(options: UploadHandlerOptions): UploadHandle
 
   async function check(
     token: string,
-    operation: Exclude<Operation, "begin">,
+    operation: LaterOperation,
     request: Request,
     trail: Trail,
+    isAsked: boolean,
   ): Promise<UploadClaims> {
     const claims = await openToken(token);
     const { key, size, owner } = claims;
+    const seconds = settings.unattendedSeconds;
+    const byToken = isUnattended(claims, operation, { isAsked, seconds, now: Date.now() });
     trail.key = key;
     trail.owner = owner;
-    await permit(authorize, request, { operation, key, size, ...(owner !== null && { owner }) });
+    await permit(authorize, request, {
+      operation,
+      key,
+      size,
+      ...(owner !== null && { owner }),
+      ...(byToken && { unattended: true }),
+    });
     return claims;
   }
 
   function record(request: Request, trail: Trail, status: number, code: UploadErrorCode | null): void {
-    const outcome = code === null ? "done" : status >= 500 ? "failed" : "refused";
+    // A relayed range is answered 200 even where some of its parts could not be stored.
+    const outcome = code === null ? "done" : status >= 500 || status === 200 ? "failed" : "refused";
     try {
       const recorded = settings.audit?.({ at: new Date(), ...trail, outcome, status, code }, request);
       if (recorded instanceof Promise) recorded.catch(() => {});
@@ -282,6 +385,8 @@ export function createUploadHandler(options: UploadHandlerOptions): UploadHandle
     }
   }
 }
+
+type LaterOperation = Exclude<Operation, "begin" | "begin-many" | "probe" | "release">;
 
 interface Answered {
   readonly response: Response;

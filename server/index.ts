@@ -8,5 +8,6 @@ export type { UploadHandler } from "./handler.ts";
 export { createUploadHandler } from "./handler.ts";
 export type { UploadErrorContext, UploadHandlerOptions } from "./handler-options.ts";
 export type { AuditEntry, CompletedUpload, HookedUpload, UploadHooks } from "./hooks.ts";
+export type { OwnerCounts } from "./owner-counts.ts";
 export type { UploadRules } from "./rules.ts";
 export type { TimeSpan } from "./time-span.ts";

@@ -30,10 +30,12 @@ function parsedBody(body: unknown): Uint8Array | null {
 function streamedBody(req: IncomingMessage): NodeBody {
   let listening = true;
   const listeners: (() => void)[] = [];
-  const discard = () => {
-    if (!listening) return;
+  const stopListening = () => {
     listening = false;
-    for (const remove of listeners) remove();
+    for (const remove of listeners.splice(0)) remove();
+  };
+  const discard = () => {
+    stopListening();
     req.resume();
   };
   const stream = new ReadableStream<Uint8Array>(
@@ -44,12 +46,12 @@ function streamedBody(req: IncomingMessage): NodeBody {
           if ((controller.desiredSize ?? 0) <= 0) req.pause();
         };
         const onEnd = () => {
-          discard();
+          stopListening();
           controller.close();
         };
         const onBroken = () => {
           if (!listening) return;
-          discard();
+          stopListening();
           controller.error(new Error("the client disconnected"));
         };
         // Paused first: a listener for data would start the flow.
@@ -66,7 +68,11 @@ function streamedBody(req: IncomingMessage): NodeBody {
       pull() {
         req.resume();
       },
-      cancel: discard,
+      // What was not read stays unread until the answer is out.
+      cancel() {
+        stopListening();
+        req.pause();
+      },
     },
     { highWaterMark: 0 },
   );

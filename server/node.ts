@@ -21,6 +21,8 @@ export const relayServerOptions = { requestTimeout: 0, headersTimeout: 60_000 } 
 // After an early response the client may still be sending, and reads the response only afterwards. The rest of its
 // body is read and dropped for this long; then the connection is closed.
 const LINGER_MS = 10_000;
+// The end of a connection with unread bytes must not overtake the response.
+const ANSWER_ARRIVES_MS = 20;
 
 /** Express adds the URL with the mount path in it, and the body if a parser has consumed it already. */
 type MaybeExpress = IncomingMessage & { readonly originalUrl?: unknown; readonly body?: unknown };
@@ -34,7 +36,8 @@ type MaybeExpress = IncomingMessage & { readonly originalUrl?: unknown; readonly
  * the host. Relayed bytes (`createUploadHandler`) may take longer than the 5 minutes that `http.Server` allows a
  * request: give it the `relayServerOptions`.
  *
- * After an early response, the client has 10 s to finish sending.
+ * After an early response, the client has 10 s to finish sending; after one with `Connection: close`, nothing more
+ * is read.
  *
  * If the handler rejects, `next` is called with the error; without a `next` the response is a bare 500.
  */
@@ -71,11 +74,25 @@ async function serve(
       res.writeHead(400).end();
       return;
     }
-    await send(await handler(request), res, gone.signal);
-  } finally {
+    const response = await handler(request);
+    const isToClose = response.headers.get("connection") === "close";
+    await send(response, res, gone.signal);
+    if (isToClose && !req.complete) {
+      closeUnread(req);
+      return;
+    }
+  } catch (error) {
     body.discard();
-    if (!req.complete) linger(req);
+    throw error;
   }
+  body.discard();
+  if (!req.complete) linger(req);
+}
+
+/** Closes the connection without reading what the client still sends. */
+function closeUnread(req: IncomingMessage): void {
+  const timer = setTimeout(() => req.destroy(), ANSWER_ARRIVES_MS);
+  req.once("close", () => clearTimeout(timer));
 }
 
 function linger(req: IncomingMessage): void {

@@ -17,7 +17,7 @@ export function operationOf(request: Request, basePath: string | undefined): Ope
   const operation = OPERATIONS.find((candidate) => candidate === pathname.slice(at + 1));
   if (!isMounted || operation === undefined)
     throw new RequestRefused(404, `the operations are ${OPERATIONS.join(", ")}`);
-  const method = operation === "relay" ? "PUT" : "POST";
+  const method = operation === "relay" || operation === "probe" ? "PUT" : "POST";
   if (request.method !== method) throw new RequestRefused(405, `use ${method}`, { allow: method });
   return operation;
 }
@@ -42,13 +42,11 @@ export function requireOrigin({ headers }: Request, origins: readonly string[]):
  * The part range that a relayed request's URL names, and the token in its header. Any content type will do: a
  * form elsewhere can't `PUT`, nor send the header, and a script there must ask first by CORS.
  *
- * @throws {RequestRefused} 400, 409, 411, 415
+ * @throws {RequestRefused} 400, 411, 415
  */
 export function readRelayHead({ url, headers }: Request): RelayHead {
   const query = new URL(url).searchParams;
-  // The rest of its bytes need not come: the connection ends with the answer.
-  if (isEnded(headers.get("cookie"), query.get("fetch") ?? ""))
-    throw new RequestRefused(409, "this background fetch was taken back", { connection: "close" });
+  const fetchId = query.get("fetch") ?? "";
   const range = parseOrRefuse(Object.fromEntries(query), relayQuery);
   const token = headers.get(RELAY_TOKEN_HEADER) ?? "";
   if (token === "") throw new RequestRefused(400, `the header ${RELAY_TOKEN_HEADER} is missing`);
@@ -57,11 +55,21 @@ export function readRelayHead({ url, headers }: Request): RelayHead {
   if (length === null)
     throw new RequestRefused(411, "the content length is missing, or another parser has read the body");
   if (!/^\d{1,16}$/.test(length)) throw new RequestRefused(400, "the content length is not a number");
-  return { range, token, contentLength: Number(length) };
+  return {
+    range,
+    fetchId,
+    isEnded: isEnded(headers.get("cookie"), fetchId, range.uploadId),
+    token,
+    contentLength: Number(length),
+  };
 }
 
 export interface RelayHead {
   readonly range: PartRange;
+  /** UUID of the Background Fetch. */
+  readonly fetchId: string;
+  /** Whether a cookie says that the fetch was ended, or this upload's share in it. */
+  readonly isEnded: boolean;
   readonly token: string;
   /** Bytes. */
   readonly contentLength: number;

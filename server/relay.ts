@@ -1,5 +1,6 @@
 import { Readable } from "node:stream";
-import { PutObjectCommand, type S3Client, UploadPartCommand } from "@aws-sdk/client-s3";
+import { setTimeout as delay } from "node:timers/promises";
+import { ListPartsCommand, PutObjectCommand, type S3Client, UploadPartCommand } from "@aws-sdk/client-s3";
 import { algorithmOf, partChecksum, reportedChecksum } from "../s3/checksums.ts";
 import type { UploadClaims } from "../s3/claims.ts";
 import { invalidAnswer, required, unquote } from "../s3/s3-answer.ts";
@@ -11,12 +12,18 @@ import { type PartPlan, partBytes } from "../src/core/part-plan.ts";
 import { partNumbersOf, partRangeBytes } from "../src/core/part-ranges.ts";
 import { type PartReceipt, StorageFault } from "../src/core/storage.ts";
 import { withBoundedAnswers } from "./bounded-client.ts";
+import type { OwnerCounts } from "./owner-counts.ts";
+import { createOwnerPlaces } from "./owner-places.ts";
 import { createPatience, type Patience } from "./patience.ts";
 import { clientGone, type PartBody, type RangeBody, rangeBody } from "./range-body.ts";
 import type { RelayHead } from "./read-request.ts";
 import { RequestRefused } from "./refused.ts";
 import { relayClient } from "./relay-client.ts";
+import { createRelayEndings, type RangeEnding, takenBack } from "./relay-endings.ts";
 import { createRelaySlots } from "./relay-slots.ts";
+
+// A look-up that takes longer is not worth the wait.
+const LIST_TIMEOUT_MS = 5_000;
 
 /**
  * Passes part ranges on to S3, for the browser's own transfers (Background Fetch), which can't go to another
@@ -24,26 +31,42 @@ import { createRelaySlots } from "./relay-slots.ts";
  */
 export interface Relay {
   /**
-   * Stores the parts of a range, one after another, and returns their receipts. A part that S3 did not take
-   * is passed over.
+   * Stores the parts of a range, one after another. A part that S3 did not take is passed over. Copies of a
+   * request are held unread, and get the same result.
    *
-   * @param request.mayGoOn is asked before each part but the first, and rejects with a `StorageFault` to end
-   *   the request
-   * @param request.onPassedOver is told of each passed-over part but the first, which `RangeBroken` is about
-   * @throws {StorageFault | RequestRefused} before a byte has been read, if the head does not fit the upload,
-   *   or if the owner has too many requests under way
-   * @throws {RangeBroken} if not all are stored
+   * @throws {StorageFault | RequestRefused} before a byte has been read, if the head does not fit the upload, if S3
+   *   has its parts already, or if the owner has too many requests under way
+   * @throws {RangeBroken} if the range was not read to its end
    */
-  store(claims: UploadClaims, head: RelayHead, request: RelayRequest): Promise<readonly PartReceipt[]>;
+  store(head: RelayHead, request: RelayRequest): Promise<RangeResult>;
+  /**
+   * Ends what is under way of an upload in these background fetches, and refuses what comes of it later. Settles
+   * once nothing more is read or stored.
+   */
+  end(uploadId: string, fetchIds: readonly string[], ending: RangeEnding): Promise<void>;
 }
 
 export interface RelayRequest {
   readonly request: Request;
-  readonly mayGoOn: () => Promise<void>;
+  /**
+   * Returns what the token says, if its user may relay now. Asked before each part; a rejection ends the request.
+   *
+   * @throws {StorageFault}
+   */
+  readonly permit: () => Promise<UploadClaims>;
+  /** Is told of each passed-over part but the first, which the result is about. */
   readonly onPassedOver: (fault: StorageFault) => void;
 }
 
-/** A part range that was not stored, or only in part. */
+/** A part range that was read to its end. */
+export interface RangeResult {
+  /** Receipts of the parts that S3 holds. */
+  readonly parts: readonly PartReceipt[];
+  /** Why parts are missing among them; null if none are. */
+  readonly fault: StorageFault | null;
+}
+
+/** A part range that was not read to its end. */
 export class RangeBroken extends Error {
   override readonly name = "RangeBroken";
 
@@ -67,15 +90,24 @@ export interface RelayOptions {
   readonly bytesPerSecond: number;
   /** The most requests that one owner may have under way. */
   readonly mostPerOwner: number;
+  /** Shared by all servers; undefined if each counts for itself. */
+  readonly counts: OwnerCounts | undefined;
+  /** How long a request that fails is held, unread, while another process may read a copy of it; in seconds. */
+  readonly holdSeconds: number;
 }
 
 export function createRelay(options: RelayOptions): Relay {
-  const { client: appsClient, bucket, idleSeconds, bytesPerSecond, mostPerOwner } = options;
-  const slots = createRelaySlots<readonly PartReceipt[]>(
-    mostPerOwner,
-    // The next copy may be of a browser that is still there.
-    (error) => error instanceof RangeBroken && error.client !== null,
-  );
+  const { client: appsClient, bucket, idleSeconds, bytesPerSecond, mostPerOwner, holdSeconds } = options;
+  const holdMs = holdSeconds * 1_000;
+  const slots = createRelaySlots<RangeResult>({
+    // The next copy may be of a browser that is still there. One that is too slow has not gone: to fail it while
+    // the next one is read would crash the browser.
+    isTakenOver: (error) => error instanceof RangeBroken && error.client === "gone",
+    isHeldBack: (error) => error instanceof RangeBroken,
+    holdMs,
+  });
+  const endings = createRelayEndings();
+  const places = createOwnerPlaces(mostPerOwner, options.counts);
   let made: Promise<S3Client> | undefined;
   const clientForParts = () => {
     made ??= relayClient(appsClient).then(withBoundedAnswers);
@@ -85,57 +117,139 @@ export function createRelay(options: RelayOptions): Relay {
     createPatience(idleSeconds * 1_000, bytesPerSecond, onExhausted);
 
   return {
-    store(claims, head, { request, mayGoOn, onPassedOver }) {
-      const plan = planOf(claims);
-      checkHead(claims, plan, head);
-      requireUnread(request, head.contentLength);
+    store(head, relayed) {
       const { first, count } = head.range;
-      const range = [claims.key, claims.uploadId, first, count].join("\n");
-      return slots.run(claims.owner, range, request.signal, async () => {
-        const body: RangeBody = rangeBody(
-          request.body,
-          patience(() => body.end(tooSlow)),
-        );
-        const tooSlow = new StorageFault("network", "NETWORK", {
-          detail: `the client sent nothing for ${idleSeconds} s, or less than ${bytesPerSecond} bytes a second`,
+      // Copies are told by their token before anything can refuse them.
+      const range = [head.token, head.fetchId, first, count].join("\n");
+      return slots.run(range, relayed.request.signal, async (end) => {
+        await refuseIfEnded(head, relayed.request.signal);
+        const claims = await relayed.permit();
+        const plan = planOf(claims);
+        checkHead(claims, plan, head);
+        requireUnread(relayed.request, head.contentLength);
+        return places.run(claims.owner, async () => {
+          await refuseIfStored(claims, plan, head);
+          return readRange(claims, plan, head, relayed, end);
         });
-        const onGone = () => body.end(clientGone());
-        request.signal.addEventListener("abort", onGone, { once: true });
-        if (request.signal.aborted) onGone();
-        const parts: PartReceipt[] = [];
-        const faults: StorageFault[] = [];
-        try {
-          for (const partNumber of partNumbersOf(head.range)) {
-            if (partNumber !== first) await mayGoOn();
-            const part = body.part(partBytes(plan, partNumber));
-            try {
-              parts.push(await storePart(claims, plan, partNumber, part));
-            } catch (error) {
-              if (body.broken !== null) throw body.broken;
-              const fault = toStorageFault(error);
-              faults.push(fault);
-              // The other parts would fare the same.
-              if (fault.kind === "gone" || fault.kind === "permanent") throw fault;
-              await part.skip();
-            }
-          }
-        } catch (error) {
-          const fault = toStorageFault(error);
-          for (const other of faults) if (other !== fault) onPassedOver(other);
-          const isClients = fault === body.broken;
-          throw new RangeBroken(fault, parts, fault === tooSlow ? "slow" : isClients ? "gone" : null);
-        } finally {
-          request.signal.removeEventListener("abort", onGone);
-          // The rest of the body, if any, goes nowhere.
-          body.end(clientGone());
-        }
-        const [firstFault, ...others] = faults;
-        for (const fault of others) onPassedOver(fault);
-        if (firstFault !== undefined) throw new RangeBroken(firstFault, parts, null);
-        return parts;
       });
     },
+
+    async end(uploadId, fetchIds, ending) {
+      await Promise.all(fetchIds.map((fetchId) => endings.end(fetchId, uploadId, ending)));
+    },
   };
+
+  /**
+   * Refuses a range that is not wanted any more. In the first seconds it may be a copy of one that another process
+   * still reads, and is held until that one is over.
+   *
+   * @throws {RequestRefused} 409
+   */
+  async function refuseIfEnded({ range, fetchId, isEnded }: RelayHead, signal: AbortSignal): Promise<void> {
+    if (isEnded) endings.note(fetchId, range.uploadId);
+    const endedAt = endings.at(fetchId, range.uploadId);
+    if (endedAt === undefined) return;
+    await sleep(endedAt + holdMs - performance.now(), signal);
+    // The bytes need not come: the connection ends with the answer.
+    throw new RequestRefused(409, "this background fetch was taken back", { connection: "close" });
+  }
+
+  /**
+   * Refuses a range of which S3 has each part, so that its bytes need not come: the worker has sent them meanwhile,
+   * or another process has read a copy.
+   *
+   * @throws {RequestRefused} 409
+   */
+  async function refuseIfStored(claims: UploadClaims, plan: PartPlan, { range }: RelayHead): Promise<void> {
+    if (claims.method === "single") return;
+    const { first, count } = range;
+    const client = await clientForParts();
+    const listed = await client
+      .send(
+        new ListPartsCommand({
+          Bucket: bucket,
+          Key: claims.key,
+          UploadId: claims.s3UploadId,
+          PartNumberMarker: String(first - 1),
+          MaxParts: Math.min(count, 1_000),
+        }),
+        { abortSignal: AbortSignal.timeout(LIST_TIMEOUT_MS) },
+      )
+      // Whatever is wrong shows when the parts are stored.
+      .catch(() => undefined);
+    const sizes = new Map((listed?.Parts ?? []).map(({ PartNumber, Size }) => [PartNumber, Size]));
+    if (partNumbersOf(range).every((partNumber) => sizes.get(partNumber) === partBytes(plan, partNumber)))
+      throw new RequestRefused(409, "S3 has these parts already", { connection: "close" });
+  }
+
+  async function readRange(
+    claims: UploadClaims,
+    plan: PartPlan,
+    { range, fetchId }: RelayHead,
+    { request, permit, onPassedOver }: RelayRequest,
+    end: AbortSignal,
+  ): Promise<RangeResult> {
+    const { first } = range;
+    const body: RangeBody = rangeBody(
+      request.body,
+      patience(() => body.end(tooSlow)),
+    );
+    const tooSlow = new StorageFault("network", "NETWORK", {
+      detail: `the client sent nothing for ${idleSeconds} s, or less than ${bytesPerSecond} bytes a second`,
+    });
+    const gone = clientGone();
+    const onGone = () => body.end(gone);
+    const onEnd = () => body.end(end.reason as StorageFault);
+    request.signal.addEventListener("abort", onGone, { once: true });
+    end.addEventListener("abort", onEnd, { once: true });
+    if (request.signal.aborted) onGone();
+    if (end.aborted) onEnd();
+    let isEndedAfterPart = false;
+    let isOver = () => {};
+    const over = new Promise<void>((resolve) => {
+      isOver = resolve;
+    });
+    const unwatch = endings.watch(fetchId, range.uploadId, (ending) => {
+      if (ending === "now") body.end(takenBack());
+      isEndedAfterPart = true;
+      return over;
+    });
+    const parts: PartReceipt[] = [];
+    const faults: StorageFault[] = [];
+    try {
+      for (const partNumber of partNumbersOf(range)) {
+        if (isEndedAfterPart) throw takenBack();
+        // The user may have signed out since, or the token may have expired.
+        if (partNumber !== first) await permit();
+        const part = body.part(partBytes(plan, partNumber));
+        try {
+          parts.push(await storePart(claims, plan, partNumber, part));
+        } catch (error) {
+          if (body.broken !== null) throw body.broken;
+          const fault = toStorageFault(error);
+          faults.push(fault);
+          // The other parts would fare the same.
+          if (fault.kind === "gone" || fault.kind === "permanent") throw fault;
+          await part.skip();
+        }
+      }
+    } catch (error) {
+      const fault = toStorageFault(error);
+      for (const other of faults) if (other !== fault) onPassedOver(other);
+      const isGone = request.signal.aborted || (fault === body.broken && fault.code === "NETWORK");
+      throw new RangeBroken(fault, parts, fault === tooSlow ? "slow" : isGone ? "gone" : null);
+    } finally {
+      unwatch();
+      request.signal.removeEventListener("abort", onGone);
+      end.removeEventListener("abort", onEnd);
+      // The rest of the body, if any, goes nowhere.
+      body.end(gone);
+      isOver();
+    }
+    const [fault = null, ...others] = faults;
+    for (const other of others) onPassedOver(other);
+    return { parts, fault };
+  }
 
   async function storePart(
     claims: UploadClaims,
@@ -183,6 +297,11 @@ export function createRelay(options: RelayOptions): Relay {
       Body.destroy();
     }
   }
+}
+
+/** Waits, unless the client goes first. */
+async function sleep(ms: number, signal: AbortSignal): Promise<void> {
+  if (ms > 0) await delay(ms, undefined, { signal }).catch(() => {});
 }
 
 /** @throws {StorageFault | RequestRefused} */

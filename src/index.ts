@@ -7,5 +7,6 @@ export type { StoredObject } from "./core/storage.ts";
 export type { TraceEvent } from "./core/trace.ts";
 export { type ConnectOptions, connectUploads } from "./page/connect.ts";
 export type { Guarantees, Survival } from "./page/guarantees.ts";
+export type { HandOverPolicy } from "./page/hand-over-policy.ts";
 export type { ListListener } from "./page/upload-list.ts";
 export type { Uploads } from "./page/uploads.ts";

@@ -1,32 +1,34 @@
 import { PROTOCOL_VERSION, type ScopedName, type WorkerApi } from "../src/protocol/protocol.ts";
 import type { Engine } from "./engine/index.ts";
-import { createMessageHandler, keepAlive, type Lifecycle, tellPages } from "./pages/index.ts";
-import type { Platform } from "./platform/index.ts";
+import { createMessageHandler, keepAlive, type Lifecycle, type PageClients } from "./pages/index.ts";
+import type { BackgroundFetchEvent, Platform } from "./platform/index.ts";
 
 export interface EventsContext {
   readonly platform: Platform;
   readonly api: WorkerApi;
   readonly lifecycle: Lifecycle;
+  readonly pages: PageClients;
   /** The engine, which is started by the first event that needs it. */
   readonly engine: () => Promise<Engine>;
   /** The tag of our `sync` events. */
   readonly name: ScopedName;
 }
 
-/**
- * Listens to the worker's events. Must be called while the worker's script first runs, or the browser fires none.
- *
- * @returns what every event does in the end: it starts what can be started, and settles when there is nothing left to do
- */
-export function listenToEvents({
-  platform,
-  api,
-  lifecycle,
-  engine,
-  name,
-}: EventsContext): () => Promise<void> {
+/** A `sync` that has lasted less has found nothing to wait for. */
+const SHORT_SYNC_MS = 60_000;
+
+/** What the worker's events have in common. */
+export interface Events {
+  /** What every event does in the end: it starts what can be started, and settles when there is nothing left to do. */
+  work(): Promise<void>;
+  /** Lets an event of the app's own try everything that waits, and lasts until there is nothing left to do. */
+  wake(event: ExtendableEvent): void;
+}
+
+/** Listens to the worker's events. Must be called while the worker's script first runs, or the browser fires none. */
+export function listenToEvents({ platform, api, lifecycle, pages, engine, name }: EventsContext): Events {
   let isBusy = () => false;
-  keepAlive(platform, () => isBusy());
+  keepAlive(platform, pages, () => isBusy());
 
   async function work(): Promise<void> {
     const { supervisor } = await engine();
@@ -47,6 +49,7 @@ export function listenToEvents({
 
   const onMessage = createMessageHandler(api, {
     visit,
+    spoke: (clientId) => pages.spoke(clientId),
     async handedOver({ fetchId, ranges, isImmediate }, clientId) {
       const { handedOver, fetches, isPageHoldingHandOver } = await engine();
       await handedOver.rangesInDoubt(ranges);
@@ -61,7 +64,8 @@ export function listenToEvents({
     event.waitUntil(answered);
     lifecycle.hold(event, Promise.all([answered, work()]));
   });
-  platform.on("activate", (event) => lifecycle.hold(event, work()));
+  // Not held: the browser opens no page of the app before this event is over.
+  platform.on("activate", () => void work().catch(() => {}));
   // A change of the network is no event to hold by; an answered "stay" or a page's own "wake" will hold.
   platform.network.onChange(
     () =>
@@ -69,15 +73,32 @@ export function listenToEvents({
         .then(work)
         .catch(() => {}),
   );
+  async function isSyncUsed(event: { readonly lastChance?: unknown }, startedAt: number): Promise<boolean> {
+    if (!(await engine()).supervisor.wantsWakeUp) return true;
+    // Another one would be fired at once, and find as little to do: where the browser carries the bytes, or nobody is
+    // signed in. The browser's own repetition comes minutes later.
+    const isShort = platform.clock.elapsed() - startedAt < SHORT_SYNC_MS;
+    if (isShort && event.lastChance !== true) return false;
+    // A page asks for the next one: its promise outlives what the browser's own repetition would. One that does not answer
+    // may be another app's, or not connected.
+    return pages.ask({ backhaul: PROTOCOL_VERSION, type: "syncUsed" });
+  }
+  function holdSync(event: ExtendableEvent & { readonly lastChance?: unknown }, busy: Promise<void>): void {
+    const startedAt = platform.clock.elapsed();
+    lifecycle.holdSync(event, busy, () => isSyncUsed(event, startedAt));
+  }
   platform.on("sync", (event) => {
-    if (event.tag !== name) return;
-    lifecycle.holdSync(event, networkIsThere().then(work), async () => {
-      if (!(await engine()).supervisor.wantsWakeUp) return true;
-      if ((await platform.clients.windows()).length === 0) return false;
-      // A page asks for the next one: its promise outlives what the browser's own repetition would.
-      await tellPages(platform, { backhaul: PROTOCOL_VERSION, type: "syncUsed" });
-      return true;
-    });
+    if (event.tag === name) holdSync(event, networkIsThere().then(work));
+  });
+
+  function wake(event: ExtendableEvent): void {
+    const busy = visit().then(work);
+    // Of all events, the browser repeats only those of Background Sync.
+    if ("lastChance" in event) holdSync(event, busy);
+    else lifecycle.hold(event, busy);
+  }
+  platform.on("periodicsync", (event) => {
+    if (event.tag === name) wake(event);
   });
 
   async function recordOutcome(event: BackgroundFetchEvent): Promise<void> {
@@ -95,5 +116,5 @@ export function listenToEvents({
     };
     event.waitUntil(pause());
   });
-  return work;
+  return { work, wake };
 }

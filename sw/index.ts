@@ -5,7 +5,8 @@ import { type AuthorizedStorage, createHttpStorage, type HttpStorageOptions } fr
 export { type ChecksumAlgorithm, crc32c, crc64nvme, md5, noChecksum, sha256 } from "./parts/index.ts";
 export type { HttpStorageOptions } from "./storage/index.ts";
 
-import { clientsClaim } from "workbox-core";
+import { clientsClaim } from "workbox-core/clientsClaim.js";
+import { UploadError } from "../src/core/errors.ts";
 import { S3_LIMITS, type StorageLimits } from "../src/core/limits.ts";
 import { type ServedStorage, serve } from "./serve.ts";
 import { checkOptions, type GivenOptions } from "./worker-options.ts";
@@ -25,16 +26,34 @@ export interface ServeUploadsOptions extends GivenOptions {
   readonly claimClients?: boolean;
 }
 
+let wake: ((event: ExtendableEvent) => void) | undefined;
+
+/**
+ * Has an event of the app's own, such as `push`, or a `sync` or `periodicsync` with a tag of the app's, carry on whatever
+ * uploads wait, until nothing is left to do or the browser's limit for an event is near. To be called synchronously in the
+ * event's listener. Backhaul listens to its own tags by itself.
+ *
+ * Where uploads still wait for the network, a `sync` event ends as failed, so that the browser fires it again.
+ *
+ * @example self.addEventListener("push", (event) => wakeUploads(event));
+ * @throws {UploadError} `STATE_INVALID` before `serveUploads` was called
+ */
+export function wakeUploads(event: ExtendableEvent): void {
+  if (!wake) throw new UploadError("STATE_INVALID", "serveUploads was not called before");
+  wake(event);
+}
+
 /**
  * Has this service worker send uploads. Call it once, synchronously, at the top of the worker's script: browsers dispatch no
  * events to listeners that are added later. The app's own listeners may stand beside it.
  *
- * @throws {UploadError} `OPTION_INVALID`
+ * @throws {UploadError} `OPTION_INVALID`; `NOT_SUPPORTED` outside a service worker
  */
 export function serveUploads({ storage, limits, claimClients = true, ...given }: ServeUploadsOptions): void {
+  requireWorker("serveUploads");
   const options = checkOptions(given);
   if (claimClients) clientsClaim();
-  serve({
+  wake = serve({
     platform: browserPlatform,
     openDatabase: (name) => openIdbDatabase(name, browserPlatform),
     storage,
@@ -48,8 +67,16 @@ export function serveUploads({ storage, limits, claimClients = true, ...given }:
  * URLs.
  *
  * @throws {TypeError} if `endpoint` is not a URL
- * @throws {UploadError} `OPTION_INVALID` if `timeoutMs` or another option is out of bounds
+ * @throws {UploadError} `OPTION_INVALID` if `timeoutMs` or another option is out of bounds; `NOT_SUPPORTED` outside a service
+ *   worker
  */
 export function httpStorage(options: HttpStorageOptions): AuthorizedStorage {
+  requireWorker("httpStorage");
   return createHttpStorage(options, browserPlatform);
+}
+
+/** The module itself may be loaded anywhere, as by an app's tests. */
+function requireWorker(call: string): void {
+  if (!("ServiceWorkerGlobalScope" in globalThis))
+    throw new UploadError("NOT_SUPPORTED", `${call} was called outside a service worker`);
 }

@@ -3,8 +3,8 @@ import type { UploadStorage } from "../src/core/storage.ts";
 import type { ScopedName } from "../src/protocol/protocol.ts";
 import type { UploadDatabase } from "./database/index.ts";
 import { type Engine, startEngine } from "./engine/index.ts";
-import { listenToEvents } from "./events.ts";
-import { AuthRequest, createWorkerApi, Lifecycle } from "./pages/index.ts";
+import { type Events, listenToEvents } from "./events.ts";
+import { AuthRequest, createWorkerApi, Lifecycle, PageClients } from "./pages/index.ts";
 import type { Platform } from "./platform/index.ts";
 import type { WorkerOptions } from "./worker-options.ts";
 
@@ -37,12 +37,13 @@ export interface ServeContext {
 /** Milliseconds until an engine that has ended is started again, if no event does so before. */
 const RESTART_MS = 1_000;
 
-/** Connects the rooms, whatever the platform. */
-export function serve({ platform, openDatabase, storage, options, limits }: ServeContext): void {
+/** Connects the rooms, whatever the platform. Returns what an event of the app's own may do for uploads. */
+export function serve({ platform, openDatabase, storage, options, limits }: ServeContext): Events["wake"] {
   // Several apps may share an origin; each has its own scope.
   const name: ScopedName = `backhaul:${platform.worker.scope}`;
   const lifecycle = new Lifecycle(platform);
-  const authRequest = new AuthRequest(platform);
+  const pages = new PageClients(platform);
+  const authRequest = new AuthRequest(platform, pages);
   const { checksum, trace } = options;
   let usesAuth = false;
   storage.useAuthSource?.({ isExpected: () => usesAuth, ask: () => authRequest.ask() });
@@ -58,6 +59,7 @@ export function serve({ platform, openDatabase, storage, options, limits }: Serv
       platform,
       database,
       storage,
+      hasRelay: (storage.relay ?? null) !== null,
       // Headers of the user before must not go along with the new user's uploads.
       onOwner: () => storage.setAuth?.(undefined),
       options,
@@ -84,6 +86,7 @@ export function serve({ platform, openDatabase, storage, options, limits }: Serv
   }
 
   const api = createWorkerApi({
+    uuid: () => platform.uuid(),
     commands: async () => (await engine()).commands,
     setAuth(headers) {
       usesAuth = Object.keys(headers).length > 0;
@@ -96,5 +99,6 @@ export function serve({ platform, openDatabase, storage, options, limits }: Serv
     options,
     clock: platform.clock,
   });
-  const work = listenToEvents({ platform, api, lifecycle, engine, name });
+  const { work, wake } = listenToEvents({ platform, api, lifecycle, pages, engine, name });
+  return wake;
 }

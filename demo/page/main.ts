@@ -18,7 +18,7 @@ declare global {
   var uploads: Uploads | undefined;
 }
 
-const list = findElement("#uploads", HTMLElement);
+const list = findElement("#upload-list", HTMLElement);
 const emptyState = findElement("#empty", HTMLElement);
 const notices = new Notices(findElement("#notices", HTMLElement));
 const announcer = new Announcer(findElement("#announcer", HTMLElement));

@@ -7,15 +7,23 @@ const MESSAGES: Readonly<Record<UploadErrorCode, string>> = {
     "The file is larger than the upload server or the storage allows. Split it, or raise the limit on the server.",
   FILE_TYPE_REFUSED: "The upload server does not allow files of this type. Pick a file of another type.",
   FILE_INVALID: "This is not a file that can be uploaded. Pass a File, a Blob or a FileSystemFileHandle.",
+  FILE_UNREADABLE: "The browser can't read this file.",
   FILE_MISMATCH: "This is not the file that was added. Pick the same file again.",
   PART_SIZE_INVALID:
     "The part size is out of bounds. Leave it out, or choose one within the storage's limits.",
   OPTION_INVALID: "An option has an invalid value. See the documentation of the call.",
   NOT_SUPPORTED:
     "Service workers are not available on this page. Serve it over HTTPS (or from localhost) and use a current browser.",
-  PROTOCOL_MISMATCH: "The page and its service worker have different versions. Reload the page.",
+  PROTOCOL_MISMATCH:
+    "The page and its service worker have different versions. Reload the page; if that does not help, deploy both anew.",
   WORKER_UNREACHABLE:
     "The service worker does not answer. Reload the page; uploads that were added are kept.",
+  WORKER_NOT_SERVING:
+    "The service worker that is active here does not carry uploads. Call serveUploads at the top level of its script, and check that `worker` or `registration` is the one that does.",
+  WORKER_REFUSED: "The browser refuses to register the service worker.",
+  WORKER_SCRIPT_INVALID: "The service worker's script could not be loaded, run or installed.",
+  WORKER_WAITING:
+    "A new version of the service worker waits for the old one to end, which can't carry this page's uploads. Close all tabs of this app and open it again; self.skipWaiting() in the worker's install event makes that unnecessary.",
   CONNECTION_CLOSED:
     "This page has disconnected from its uploads by close(). They go on; connect again to follow or control them.",
   DATABASE_UNAVAILABLE:
@@ -29,7 +37,8 @@ const MESSAGES: Readonly<Record<UploadErrorCode, string>> = {
     "There is no upload with this id. It may have been removed in another tab, or belong to a user who has signed out.",
   STATE_INVALID: "The upload's state does not allow this.",
   QUOTA_EXCEEDED: "The device has no room to keep a copy of the file. Free some space and add it again.",
-  FILE_LOST: "The browser no longer has the file's bytes. Pick the same file again.",
+  FILE_LOST:
+    "The browser can't read the file's bytes any more: it was moved, changed or deleted, is a folder, or was made by script beyond what the browser holds in memory. Pick the same file again.",
   FILE_PERMISSION:
     "The browser may no longer read the file. Ask the user to allow it again: call requestPermission on a click.",
   FILE_CHANGED: "The file was changed while it was being uploaded. Add it again.",
@@ -61,7 +70,7 @@ const MESSAGES: Readonly<Record<UploadErrorCode, string>> = {
   STALLED: "A part made no progress for too long. It will be sent again.",
   BAD_DIGEST: "A part was damaged on its way to the storage. It will be sent again.",
   STORAGE_UNREACHABLE:
-    "The upload server answers, but the storage can't be reached, or refuses without CORS headers. Check the bucket's CORS rules, and whether this network allows requests to the storage. The upload will be retried.",
+    "The upload server answers, but the storage can't be reached, or refuses without CORS headers. Check the bucket's CORS rules, that the Content Security Policy sent with the worker's script allows the bucket's origin in connect-src, and whether this network allows requests to the storage. The upload will be retried.",
   CHECKSUM_UNAVAILABLE:
     "The worker can't compute the checksum that the upload was begun with. Keep serving the worker with that checksum until no such upload is left, and allow 'wasm-unsafe-eval' in its Content Security Policy.",
   INTERNAL:

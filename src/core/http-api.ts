@@ -16,15 +16,25 @@ import type {
   StoredObject,
   UploadedPartsPage,
 } from "./storage.ts";
-import { MAX_SIGNED_PARTS } from "./storage.ts";
+import { MAX_BEGUN_TOGETHER, MAX_SIGNED_PARTS } from "./storage.ts";
 
 /**
  * The storage port over HTTP: `POST {endpoint}/{operation}` with a JSON body, answered 200 with JSON, or an error status
  * with an `ErrorAnswer`. Both ends check what they receive against these schemas.
  *
- * The operation `relay`, a `PUT` of bytes (`relayUrl`), is not part of the port.
+ * The operations `relay`, a `PUT` of bytes (`relayUrl`), and `release`, which ends such, are not part of the port.
  */
-export const OPERATIONS = ["begin", "sign", "parts", "complete", "abort", "relay"] as const;
+export const OPERATIONS = [
+  "begin",
+  "begin-many",
+  "sign",
+  "parts",
+  "complete",
+  "abort",
+  "relay",
+  "release",
+  "probe",
+] as const;
 /** A call of the API between client and server, by the last segment of its path. */
 export type Operation = (typeof OPERATIONS)[number];
 
@@ -35,6 +45,8 @@ const etag = v.pipe(v.string(), v.regex(/^[\w+/=.-]{1,256}$/));
 /** 4 to 32 bytes in base64. */
 const checksum = v.optional(v.nullable(v.pipe(v.string(), v.regex(/^[A-Za-z\d+/]{6,43}={0,2}$/))), null);
 const receipt = v.object({ partNumber, etag, checksum }) satisfies v.GenericSchema<unknown, PartReceipt>;
+/** The client has no user's headers, and asks by the token alone. */
+const unattended = v.optional(v.boolean());
 const text = (maxLength: number) => v.pipe(v.string(), v.maxLength(maxLength));
 
 /** A file's name, and its type, as `begin` accepts them; by the same schemas the worker refuses what it would have to fail. */
@@ -57,6 +69,11 @@ export const beginRequest = v.object({
   triedForMs: v.nullable(count),
 }) satisfies v.GenericSchema<unknown, BeginIntent>;
 
+/** Several uploads of one user. Each is allowed, counted and begun on its own. */
+export const beginManyRequest = v.object({
+  uploads: v.pipe(v.array(beginRequest), v.minLength(1), v.maxLength(MAX_BEGUN_TOGETHER)),
+});
+
 export const signRequest = v.object({
   token,
   parts: v.pipe(
@@ -66,7 +83,7 @@ export const signRequest = v.object({
   ),
 });
 
-export const partsRequest = v.object({ token, after: v.pipe(count, v.maxValue(10_000)) });
+export const partsRequest = v.object({ token, after: v.pipe(count, v.maxValue(10_000)), unattended });
 
 const sha256 = v.pipe(v.string(), v.regex(/^[A-Za-z\d+/]{43}=$/));
 const listedParts = v.object({
@@ -78,8 +95,9 @@ const listedParts = v.object({
 const completeByList = v.object({
   token,
   parts: v.pipe(v.array(receipt), v.minLength(1), v.maxLength(10_000)),
+  unattended,
 });
-const completeByDigests = v.object({ token, listed: listedParts });
+const completeByDigests = v.object({ token, listed: listedParts, unattended });
 
 /** The parts that were sent: by their list, or where that is long, by digests of it. */
 export const completeRequest = v.lazy((body) =>
@@ -87,6 +105,20 @@ export const completeRequest = v.lazy((body) =>
 );
 
 export const abortRequest = v.object({ token });
+
+/** Uploads that one `release` may name. */
+export const MAX_RELEASED = 50;
+
+/**
+ * Ends the relaying of the uploads with these tokens, in these Background Fetches: with the part that is being read, or at
+ * once. Who has a token may do so, whoever is signed in.
+ */
+export const releaseRequest = v.object({
+  tokens: v.pipe(v.array(token), v.minLength(1), v.maxLength(MAX_RELEASED)),
+  fetches: v.pipe(v.array(v.pipe(v.string(), v.maxLength(64))), v.minLength(1), v.maxLength(16)),
+  ending: v.picklist(["afterPart", "now"]),
+});
+export type ReleaseRequest = v.InferOutput<typeof releaseRequest>;
 
 export const beginAnswer = v.object({ token, key: text(4_096) }) satisfies v.GenericSchema<
   unknown,
@@ -120,6 +152,11 @@ export const abortAnswer = v.object({});
 
 const partCount = v.pipe(v.string(), v.regex(/^\d{1,5}$/), v.transform(Number), partNumber);
 
+/** The answer to `probe`, a `PUT` of as many bytes: they have come through to the relay. */
+export interface ProbeAnswer {
+  readonly bytes: number;
+}
+
 /** The query of a `relayUrl`. */
 export const relayQuery = v.pipe(
   v.object({ upload: v.pipe(v.string(), v.uuid()), first: partCount, count: partCount }),
@@ -127,9 +164,9 @@ export const relayQuery = v.pipe(
 );
 
 /**
- * The parts of a run that are stored: all of them if the answer is 200. An error answer has them too (beside its `error`)
- * once the run had begun; without them, nothing was stored. Their checksums are what S3 says of the bytes that came to it,
- * to be compared with one's own; for `md5` there is none, but the ETag.
+ * The parts of a range that are stored, and beside them an `error` if some are not. The answer to a range that was read to its
+ * end is 200 in either case: of one that fails Chromium gives no body, and may crash over its copies. Checksums are what S3
+ * says of the bytes that came to it, to be compared with one's own; for `md5` there is none, but the ETag.
  */
 export const relayAnswer = v.object({
   parts: v.array(receipt),
@@ -153,3 +190,7 @@ export const errorAnswer = v.object({
   }),
 });
 export type ErrorAnswer = v.InferOutput<typeof errorAnswer>;
+
+/** For each upload, in the order they were asked for, what `begin` would have answered. */
+export const beginManyAnswer = v.object({ uploads: v.array(v.union([beginAnswer, errorAnswer])) });
+export type BeginManyAnswer = v.InferOutput<typeof beginManyAnswer>;

@@ -1,3 +1,4 @@
+import { MIB } from "./limits.ts";
 import { type PartPlan, partByteRange } from "./part-plan.ts";
 
 /** Neighbouring parts of one upload that travel as one request body. */
@@ -15,26 +16,53 @@ export interface PartRangeSource {
   readonly isDone: (partNumber: number) => boolean;
 }
 
-/** Requests in one Background Fetch. Their number is what costs: about 20 are started in 5 s, whatever their size. */
-export const MAX_PART_RANGES = 48;
+/**
+ * Requests in one Background Fetch. Chromium 156 started 400 that were handed over in `pagehide` after 5 s, each of 4 runs up to
+ * there, and 800 not within 80 s.
+ */
+export const MAX_PART_RANGES = 200;
+/** Requests that Chromium sends at a time, which share the link. */
+const AT_ONCE = 2;
+/**
+ * How long a range should take. From 30 s on Chromium sends copies of it beside it, and a death costs what has arrived of its
+ * last part.
+ */
+const RANGE_SECONDS = 10;
+/** Whatever the link is: a fast one may become slow. */
+const MAX_RANGE_BYTES = 256 * MIB;
+/** In bytes per second, where nothing was measured: slow, so that ranges are short. */
+const UNKNOWN_SPEED = 500_000;
+
+export interface PartRangeLimits {
+  /** What the link carries altogether; null where that was not measured. */
+  readonly bytesPerSecond: number | null;
+  /** @default MAX_PART_RANGES */
+  readonly maxRanges?: number;
+}
 
 /**
- * Cuts all that is missing of several uploads into at most `MAX_PART_RANGES` runs of about the same size. The last run of the
- * last upload comes first: the worker goes on from the front meanwhile, and the two should meet as late as they can.
+ * Cuts all that is missing of several uploads into ranges that take about 10 s each, or longer where more would be needed than
+ * one Background Fetch bears, or where a single part takes longer. The last range of the last upload comes first: the worker
+ * goes on from the front meanwhile, and the two should meet as late as they can.
  *
  * Where so much is scattered that it does not fit, the smallest pieces are left out, for the worker.
  */
 export function planPartRanges(
   sources: readonly PartRangeSource[],
-  maxRanges = MAX_PART_RANGES,
+  { bytesPerSecond, maxRanges = MAX_PART_RANGES }: PartRangeLimits,
 ): PartRange[] {
   const gaps = sources.flatMap(gapsOf);
   const chosen = new Set([...gaps].sort((a, b) => b.bytes - a.bytes).slice(0, maxRanges));
   const kept = gaps.filter((gap) => chosen.has(gap));
   const bytes = kept.reduce((sum, gap) => sum + gap.bytes, 0);
+  const timelyBytes = Math.min(
+    ((bytesPerSecond ?? UNKNOWN_SPEED) * RANGE_SECONDS) / AT_ONCE,
+    MAX_RANGE_BYTES,
+  );
   // Cutting a gap into pieces of this size gives at most one piece more than its share of the rest.
   const spare = maxRanges - kept.length;
-  return kept.flatMap((gap) => cut(gap, spare > 0 ? bytes / spare : Number.POSITIVE_INFINITY)).reverse();
+  const leastBytes = spare > 0 ? bytes / spare : Number.POSITIVE_INFINITY;
+  return kept.flatMap((gap) => cut(gap, timelyBytes, leastBytes)).reverse();
 }
 
 interface Gap extends PartRange {
@@ -61,14 +89,19 @@ function gapsOf({ uploadId, plan, isDone }: PartRangeSource): Gap[] {
   return gaps;
 }
 
-function cut({ uploadId, plan, first, count, bytes }: Gap, targetBytes: number): PartRange[] {
+function cut(
+  { uploadId, plan, first, count, bytes }: Gap,
+  timelyBytes: number,
+  leastBytes: number,
+): PartRange[] {
+  const timely = Math.floor(timelyBytes / plan.partSize);
+  const least = Math.ceil(leastBytes / plan.partSize);
   // A file of no bytes still has its one empty part.
-  const partsInRun =
-    bytes === 0 ? count : Math.min(count, Math.max(1, Math.ceil(targetBytes / plan.partSize)));
-  const runs: PartRange[] = [];
-  for (let done = 0; done < count; done += partsInRun)
-    runs.push({ uploadId, first: first + done, count: Math.min(partsInRun, count - done) });
-  return runs;
+  const parts = bytes === 0 ? count : Math.min(count, Math.max(1, timely, least));
+  const ranges: PartRange[] = [];
+  for (let done = 0; done < count; done += parts)
+    ranges.push({ uploadId, first: first + done, count: Math.min(parts, count - done) });
+  return ranges;
 }
 
 export function partRangeBytes(plan: PartPlan, first: number, count: number): number {

@@ -14,6 +14,13 @@ export interface UploadStorage {
    * lost try left open is aborted first.
    */
   begin(intent: BeginIntent): Promise<BeginAnswer>;
+  /**
+   * Opens several uploads, of at most `MAX_BEGUN_TOGETHER`, by one request, each as `begin` would. Optional: with it, uploads
+   * are begun before their turn, so that the browser can carry them once no page is left.
+   *
+   * @returns the outcome of each of the first of them, as many as fit into one request
+   */
+  beginMany?(intents: readonly BeginIntent[]): Promise<readonly (BeginAnswer | StorageFault)[]>;
   /** Presigns PUTs, at most `MAX_SIGNED_PARTS` at once. A single PUT is part 1. */
   sign(token: string, parts: readonly PartToSign[]): Promise<readonly SignedPart[]>;
   /** One page of the parts that S3 holds with numbers above `after`, ascending. */
@@ -23,6 +30,9 @@ export interface UploadStorage {
   /** Aborts an open upload, which drops its parts. Repeating it is harmless. */
   abort(token: string): Promise<void>;
 }
+
+/** Uploads that one `beginMany` may ask for. */
+export const MAX_BEGUN_TOGETHER = 32;
 
 /** Parts that one `sign` may ask for. */
 export const MAX_SIGNED_PARTS = 64;
@@ -136,20 +146,29 @@ export interface StoredObject {
  */
 export type FaultKind = "network" | "transient" | "unauthorized" | "gone" | "partsMismatch" | "permanent";
 
+/** What is known of a fault besides its kind and code. */
 export interface FaultDetails {
+  /** What exactly was wrong, for people who look into it. */
   readonly detail?: string;
   /** The server's `Retry-After`, in milliseconds. */
   readonly retryAfterMs?: number;
+  /** The error that it comes from. */
   readonly cause?: unknown;
 }
 
+/** What a storage call rejects with. */
 export class StorageFault extends Error {
+  /** Tells it from other errors. */
   override readonly name = "StorageFault";
+  /** What exactly was wrong, for people who look into it. */
   readonly detail: string | undefined;
+  /** The server's `Retry-After`, in milliseconds. */
   readonly retryAfterMs: number | undefined;
 
   constructor(
+    /** How to go on. */
     readonly kind: FaultKind,
+    /** Why it has failed, as users are told. */
     readonly code: UploadErrorCode,
     details: FaultDetails = {},
   ) {

@@ -1,10 +1,5 @@
 /** Interfaces of Chromium that pages use and TypeScript's own library lacks. */
 
-interface BackgroundFetchManager {
-  getIds(): Promise<readonly string[]>;
-  fetch(id: string, requests: readonly Request[], options: { readonly title: string }): Promise<unknown>;
-}
-
 interface Navigator {
   readonly connection?: EventTarget;
 }
@@ -18,6 +13,6 @@ interface SyncManager {
 }
 
 interface ServiceWorkerRegistration {
-  readonly backgroundFetch?: BackgroundFetchManager;
+  readonly backgroundFetch?: import("./background-fetch-types.ts").BackgroundFetchManager;
   readonly sync?: SyncManager;
 }

@@ -1,19 +1,12 @@
-import { Workbox } from "workbox-window";
 import { explained } from "../core/error-messages.ts";
 import { createBrowserPlatform } from "./browser-platform.ts";
-import { type PageOptions, Uploads } from "./uploads.ts";
+import { registerWorker, type WorkerScript } from "./register-worker.ts";
+import { type PageOptions, PageUploads, type Uploads } from "./uploads.ts";
 
 /** How a page connects: with the URL of the worker's script, or with a registration that the app has made itself. */
 export type ConnectOptions = PageOptions &
   (
-    | {
-        /** URL of the worker's script, which calls `serveUploads`. The script is registered if it is not yet. */
-        readonly worker: string;
-        /** URL prefix of the pages that the worker serves. @default the script's folder */
-        readonly scope?: string;
-        /** How the script is loaded. @default "classic" */
-        readonly type?: WorkerType;
-      }
+    | WorkerScript
     | {
         /** The worker's registration, for apps that register their worker themselves. */
         readonly registration: ServiceWorkerRegistration;
@@ -23,14 +16,17 @@ export type ConnectOptions = PageOptions &
 /**
  * Connects this page to the worker that carries the uploads.
  *
- * @throws {UploadError} `NOT_SUPPORTED`, `WORKER_UNREACHABLE`, `PROTOCOL_MISMATCH`, `DATABASE_UNAVAILABLE`,
- *   `DATABASE_TOO_NEW`
+ * @throws {UploadError} `NOT_SUPPORTED`, `WORKER_REFUSED`, `WORKER_SCRIPT_INVALID`, `WORKER_NOT_SERVING`, `WORKER_WAITING`,
+ *   `WORKER_UNREACHABLE`, `PROTOCOL_MISMATCH`, `DATABASE_UNAVAILABLE`, `DATABASE_TOO_NEW`
  */
 export async function connectUploads(options: ConnectOptions): Promise<Uploads> {
-  if (!navigator.serviceWorker || !navigator.locks) throw explained({ code: "NOT_SUPPORTED", detail: "" });
-  const registration = "registration" in options ? options.registration : await register(options);
+  const { serviceWorker, locks } = globalThis.navigator ?? {};
+  if (!serviceWorker || !locks) throw explained({ code: "NOT_SUPPORTED", detail: "" });
+  const registration = "registration" in options ? options.registration : await registerWorker(options);
   await becomesActive(registration);
-  const uploads = new Uploads(createBrowserPlatform(registration));
+  const uploads = new PageUploads(
+    createBrowserPlatform(registration, "type" in options ? options.type : undefined),
+  );
   try {
     await uploads.open(options);
   } catch (error) {
@@ -38,19 +34,6 @@ export async function connectUploads(options: ConnectOptions): Promise<Uploads> 
     throw error;
   }
   return uploads;
-}
-
-async function register({ worker, scope, type }: Extract<ConnectOptions, { worker: string }>) {
-  const workbox = new Workbox(worker, { ...(scope && { scope }), ...(type && { type }) });
-  try {
-    // By default Workbox registers after the page's `load` event, and an upload that was cut off should not
-    // wait for images.
-    const registration = await workbox.register({ immediate: true });
-    if (registration) return registration;
-  } catch (cause) {
-    throw explained({ code: "WORKER_UNREACHABLE", detail: `${worker}: ${String(cause)}` }, { cause });
-  }
-  throw explained({ code: "NOT_SUPPORTED", detail: "" });
 }
 
 /** `Workbox.active` would wait for ever on a page that its worker does not control, as after a reload with Shift. */
@@ -61,7 +44,12 @@ function becomesActive(registration: ServiceWorkerRegistration): Promise<void> {
     const look = () => {
       if (coming?.state === "activating" || coming?.state === "activated") resolve();
       else if (!coming || coming.state === "redundant")
-        reject(explained({ code: "WORKER_UNREACHABLE", detail: "its script failed to install" }));
+        reject(
+          explained({
+            code: "WORKER_SCRIPT_INVALID",
+            detail: "its installation failed: see the console, and what the script's install event waits for",
+          }),
+        );
     };
     coming?.addEventListener("statechange", look);
     look();

@@ -12,18 +12,28 @@ import {
   type WorkerMessage,
 } from "../protocol/protocol.ts";
 import type { PagePlatform } from "./platform.ts";
+import { mismatch } from "./protocol-mismatch.ts";
 
 /** A call is sent again this often until it is answered: the worker may have died over it. */
 const REPEAT_MS = 5_000;
 /** A worker that has given no sign for so long will not give one. */
 const SILENCE_MS = 30_000;
 
+type ConnectionEvents = {
+  syncUsed: undefined;
+  authWanted: undefined;
+  /** The worker has answered a greeting. */
+  welcome: undefined;
+  /** The worker speaks this other version of the protocol. */
+  mismatch: number;
+};
+
 /** Calls to the worker behind a registration, whichever version of it is active, dead or alive. */
 export class Connection {
   readonly #platform: Pick<PagePlatform, "clock" | "worker">;
   readonly #remote: Remote<WorkerApi>;
   readonly #pending = new Map<string, PendingCall>();
-  readonly #events = new Emitter<{ syncUsed: undefined; authWanted: undefined }>();
+  readonly #events = new Emitter<ConnectionEvents>();
   readonly on = this.#events.on.bind(this.#events);
   #deliver = (_answer: unknown) => {};
   #isClosed = false;
@@ -45,6 +55,11 @@ export class Connection {
     const reply = await use(this.#remote);
     if (reply.ok) return reply.value;
     throw explained(reply.error);
+  }
+
+  /** Asks whether the worker carries uploads. */
+  hello(): void {
+    this.#send({ backhaul: PROTOCOL_VERSION, type: "hello" });
   }
 
   /**
@@ -87,7 +102,11 @@ export class Connection {
       const call = this.#pending.get(id);
       // Counted in repeats, not by a clock: after sleep a clock would blame the worker for the night.
       if (!call || ++call.unanswered * REPEAT_MS > SILENCE_MS) this.#fail(id, "WORKER_UNREACHABLE");
-      else this.#send({ backhaul: PROTOCOL_VERSION, type: "call", message });
+      else {
+        this.#send({ backhaul: PROTOCOL_VERSION, type: "call", message });
+        // There may be no worker left that could answer. A new one hears the next repetition.
+        this.#platform.worker.restore().catch(() => {});
+      }
     });
     this.#pending.set(id, { stopRepeating, unanswered: 0 });
     try {
@@ -119,17 +138,24 @@ export class Connection {
       case "stay":
         answer({ backhaul: PROTOCOL_VERSION, type: "here" });
         return;
+      case "welcome":
+        this.#events.emit("welcome", undefined);
+        return;
       case "syncUsed":
+        answer({ backhaul: PROTOCOL_VERSION, type: "here" });
         this.#events.emit("syncUsed", undefined);
         return;
       case "authWanted":
         this.#events.emit("authWanted", undefined);
         return;
-      case "mismatch":
-        for (const id of [...this.#pending.keys()]) this.#fail(id, "PROTOCOL_MISMATCH");
+      case "mismatch": {
+        const { detail } = mismatch(data.backhaul);
+        for (const id of [...this.#pending.keys()]) this.#fail(id, "PROTOCOL_MISMATCH", detail);
         // If it is the worker that is old, this brings the new one.
-        this.#platform.worker.update();
+        this.#platform.worker.update().catch(() => {});
+        this.#events.emit("mismatch", data.backhaul);
         return;
+      }
       default:
         data satisfies never;
     }

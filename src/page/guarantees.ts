@@ -1,3 +1,7 @@
+import { S3_LIMITS } from "../core/limits.ts";
+import type { UploadSnapshot } from "../core/snapshot.ts";
+import type { RelayReach } from "./probe-relay.ts";
+
 /**
  * How far an upload gets without a page, from most to least:
  *
@@ -7,10 +11,11 @@
  * - `limited`: the upload goes on for up to 5 min in Chromium, about 1 min in Firefox, and seconds in Safari; the rest is sent
  *   at the next visit.
  * - `nextVisit`: the upload goes on at the next visit.
+ * - `lost`: the file is in memory only (`durability`), so the upload waits for its user to give it again (`attach`).
  */
-export type Survival = "continues" | "resumes" | "limited" | "nextVisit";
+export type Survival = "continues" | "resumes" | "limited" | "nextVisit" | "lost";
 
-/** What an upload with `durability: "stored"` survives in this browser, with this app's set-up. */
+/** What an upload survives in this browser, with this app's set-up. */
 export interface Guarantees {
   /** The user closes the app's last tab, or leaves the app, while the browser goes on running. */
   readonly tabClosed: Survival;
@@ -24,10 +29,37 @@ export interface Guarantees {
 }
 
 export interface Means {
-  /** Background Fetch, and a relay to send to. */
+  /** Background Fetch, and a relay to send to, as far as is known. */
   readonly canHandOver: boolean;
   /** Background Sync. */
   readonly canSync: boolean;
+}
+
+/** One upload, as far as its guarantees depend on it. */
+export interface UploadFate extends Pick<UploadSnapshot, "state" | "lane" | "durability"> {
+  /** Whether this page would hand it over as it closes; undefined if another page does that. */
+  readonly isCandidate: boolean | undefined;
+}
+
+/** Whether bodies as large as the smallest part come through to the relay. What has not been found out counts as yes. */
+export function isReachable(reach: RelayReach): boolean {
+  if (reach.is !== "there") return reach.is === "unknown";
+  return reach.maxBytes === null || reach.maxBytes >= S3_LIMITS.minPartBytes;
+}
+
+/** For one upload: what is true of most need not be true of this one. */
+export function guaranteesFor(
+  { state, lane, durability, isCandidate }: UploadFate,
+  { canHandOver, canSync }: Means,
+): Guarantees {
+  if (lane === "browser") return { tabClosed: "continues", browserClosed: "continues", crash: "continues" };
+  if (state === "paused") return { tabClosed: "nextVisit", browserClosed: "nextVisit", crash: "nextVisit" };
+  // Only what has begun at S3 is handed over.
+  const isHandedOver = isCandidate ?? (state === "uploading" || state === "completing");
+  const general = guaranteesOf({ canHandOver: canHandOver && isHandedOver, canSync });
+  if (durability !== "memory") return general;
+  const { tabClosed } = general;
+  return { tabClosed: tabClosed === "continues" ? tabClosed : "lost", browserClosed: "lost", crash: "lost" };
 }
 
 export function guaranteesOf({ canHandOver, canSync }: Means): Guarantees {

@@ -14,14 +14,19 @@ import {
   type ScopedName,
 } from "../protocol/protocol.ts";
 import type { Connection } from "./connection.ts";
+import { fitRanges } from "./fit-ranges.ts";
 import type { PagePlatform } from "./platform.ts";
+import { probeRelay, type RelayReach } from "./probe-relay.ts";
 
 interface Candidate extends Omit<HandOverCandidate, "done"> {
   readonly done: Set<number>;
 }
 
 export interface HandOverOptions {
-  readonly platform: Pick<PagePlatform, "backgroundFetch" | "locks" | "openChannel" | "uuid">;
+  readonly platform: Pick<
+    PagePlatform,
+    "backgroundFetch" | "clock" | "fetch" | "locks" | "openChannel" | "uuid"
+  >;
   readonly connection: Connection;
   readonly name: ScopedName;
   /** The app's own headers for its server. */
@@ -42,7 +47,13 @@ export class HandOver {
   #resting: ReadonlySet<string> = new Set();
   readonly #partsChannel: { close(): void };
   #relay: string | null = null;
+  #reach: RelayReach = { is: "unknown" };
+  #hasProbed = false;
+  /** What the link has carried lately, by all uploads together. */
+  #bytesPerSecond: number | null = null;
   #holdsLock = false;
+  /** Whether the lock was asked for, and not given back since. */
+  #hasStarted = false;
   /** Uploads that the worker was asked about. It gives none that the app wants in the worker only. */
   readonly #asked = new Set<string>();
   #fetching: Promise<void> = Promise.resolve();
@@ -60,8 +71,10 @@ export class HandOver {
     });
   }
 
-  /** Waits for the lock, as long as this page lives. */
+  /** Waits for the lock, as long as this page lives. If it does so already, or holds it, nothing changes. */
   start(): void {
+    if (this.#hasStarted) return;
+    this.#hasStarted = true;
     const { platform, connection, name } = this.#options;
     this.#leaving = new AbortController();
     const { signal } = this.#leaving;
@@ -83,6 +96,8 @@ export class HandOver {
     this.#resting = new Set(uploads.filter(isResting).map(({ id }) => id));
     // The browser is told anew once they move again.
     for (const id of this.#resting) this.#immediate.delete(id);
+    const bytesPerSecond = uploads.reduce((sum, upload) => sum + speedOf(upload), 0);
+    if (bytesPerSecond > 0) this.#bytesPerSecond = bytesPerSecond;
     if (!this.#holdsLock) return;
     const unfinished = new Set<string>();
     for (const { id, state, reason } of uploads) {
@@ -102,13 +117,41 @@ export class HandOver {
     if (this.#holdsLock) void this.#fetchCandidates();
   }
 
-  /** For `pagehide`: everything here happens at once. */
+  /** What is known of the way to the relay. */
+  get reach(): RelayReach {
+    return this.#reach;
+  }
+
+  /** Whether the page would hand over all that is left of this upload; undefined where it is not the one that hands over. */
+  canHandOver(id: string): boolean | undefined {
+    if (!this.#holdsLock) return undefined;
+    const candidate = this.#candidates.get(id);
+    return (
+      candidate !== undefined &&
+      Math.min(candidate.plan.partSize, candidate.plan.size) <= maxBytesOf(this.#reach)
+    );
+  }
+
+  /** Once for each page, beside everything else: nothing waits for it. */
+  async #probe(): Promise<void> {
+    const { platform, auth } = this.#options;
+    const [first] = this.#candidates.values();
+    if (this.#hasProbed || !platform.backgroundFetch || this.#relay === null || first === undefined) return;
+    this.#hasProbed = true;
+    const bytesToSend = [...this.#candidates.values()].reduce((sum, { plan }) => sum + plan.size, 0);
+    this.#reach = await probeRelay(platform, this.#relay, { token: first.token, auth: auth(), bytesToSend });
+    if (this.#reach.is === "missing")
+      console.warn("backhaul: the server has no relay, so uploads stop when the last page has been closed.");
+  }
+
+  /** For `pagehide`, and whatever else may be the last: everything here happens at once. `start` takes it back. */
   leave(): void {
     if (this.#holdsLock) {
       const candidates = [...this.#candidates.values()].filter(({ id }) => !this.#immediate.has(id));
       this.#handOver(candidates, { isImmediate: false });
     }
     this.#holdsLock = false;
+    this.#hasStarted = false;
     this.#leaving.abort();
   }
 
@@ -144,8 +187,9 @@ export class HandOver {
     return this.#fetching;
   }
 
-  #include({ relay, uploads: given }: HandOverCandidates): void {
+  #include({ relay, bytesPerSecond, uploads: given }: HandOverCandidates): void {
     this.#relay = relay;
+    this.#bytesPerSecond ??= bytesPerSecond;
     // The answer may be from before the user has paused or canceled one of them.
     const uploads = given.filter(({ id }) => !this.#resting.has(id));
     for (const upload of uploads) {
@@ -154,6 +198,7 @@ export class HandOver {
       const heard = before?.token === upload.token ? before.done : [];
       this.#candidates.set(upload.id, { ...upload, done: new Set([...upload.done, ...heard]) });
     }
+    void this.#probe();
     const immediate = uploads.filter(({ id, isImmediate }) => isImmediate && !this.#immediate.has(id));
     for (const { id } of immediate) this.#immediate.add(id);
     if (this.#holdsLock)
@@ -167,13 +212,17 @@ export class HandOver {
     const { platform, connection, auth } = this.#options;
     const relay = this.#relay;
     if (!platform.backgroundFetch || relay === null || candidates.length === 0) return;
-    const ranges = planPartRanges(
+    if (this.#reach.is === "missing") return;
+    const planned = planPartRanges(
       candidates.map(({ id, plan, done }) => ({
         uploadId: id,
         plan,
         isDone: (partNumber) => done.has(partNumber),
       })),
+      { bytesPerSecond: this.#bytesPerSecond },
     );
+    const planOf = (uploadId: string) => (this.#candidates.get(uploadId) as Candidate).plan;
+    const ranges = fitRanges(planned, planOf, maxBytesOf(this.#reach));
     if (ranges.length === 0) return;
     const id = platform.uuid();
     const requests = inStartOrder(ranges).map((range) => {
@@ -194,6 +243,16 @@ export class HandOver {
     });
     connection.handedOver(fetchId, ranges, isImmediate);
   }
+}
+
+function maxBytesOf(reach: RelayReach): number {
+  if (reach.is === "missing") return -1;
+  return reach.is === "unknown" ? Number.POSITIVE_INFINITY : (reach.maxBytes ?? Number.POSITIVE_INFINITY);
+}
+
+/** In bytes per second. */
+function speedOf({ state, lane, bytesPerSecond }: UploadSnapshot): number {
+  return state === "uploading" && lane === "worker" ? (bytesPerSecond ?? 0) : 0;
 }
 
 function isResting({ state, reason }: UploadSnapshot): boolean {

@@ -1,4 +1,5 @@
 import { explained } from "../core/error-messages.ts";
+import type { UploadError, UploadErrorWire } from "../core/errors.ts";
 import type { UploadSnapshot, WireSnapshot } from "../core/snapshot.ts";
 import {
   type Broadcast,
@@ -33,6 +34,8 @@ export class UploadListMirror {
   hasRelay = false;
   #epoch: string | undefined;
   #sequence = 0;
+  /** Messages that have come of the broadcast after that. */
+  #slicesHeard = 0;
   #sorted: readonly UploadSnapshot[] | undefined;
   /** Broadcasts that came while the list they build on was being fetched. */
   #early: Broadcast[] = [];
@@ -60,7 +63,7 @@ export class UploadListMirror {
   }
 
   list(): readonly UploadSnapshot[] {
-    this.#sorted ??= [...this.#byId.values()].sort((a, b) => a.order - b.order);
+    this.#sorted ??= inOrder([...this.#byId.values()]);
     return this.#sorted;
   }
 
@@ -133,9 +136,11 @@ export class UploadListMirror {
       if (this.#epoch !== undefined && this.#epoch !== epoch) this.#source.onNewWorker();
       this.#epoch = epoch;
       this.#sequence = sequence;
+      this.#slicesHeard = 0;
       this.#hasGap = false;
+      const before = new Map(this.#byId);
       this.#byId.clear();
-      for (const upload of uploads) this.#byId.set(upload.id, forPage(upload));
+      this.#put(uploads, before);
     } finally {
       // Should the list not have come, these broadcasts still follow what is known.
       for (const broadcast of this.#early.splice(0)) if (this.#isNew(broadcast)) this.#include(broadcast);
@@ -150,6 +155,7 @@ export class UploadListMirror {
     else if (broadcast.epoch !== this.#epoch) this.#refreshUnlessClosed();
     else if (this.#isNew(broadcast)) {
       this.#include(broadcast);
+      if (!broadcast.isLast) return;
       this.#emit();
       if (this.#hasGap) this.#refreshUnlessClosed();
     }
@@ -170,11 +176,22 @@ export class UploadListMirror {
     return epoch === this.#epoch && sequence > this.#sequence;
   }
 
-  #include({ sequence, changed, removed }: Broadcast): void {
-    this.#hasGap ||= sequence > this.#sequence + 1;
-    this.#sequence = sequence;
+  #include({ sequence, slice, isLast, changed, removed }: Broadcast): void {
+    this.#hasGap ||= sequence > this.#sequence + 1 || slice !== this.#slicesHeard;
+    this.#slicesHeard = isLast ? 0 : slice + 1;
+    if (isLast) this.#sequence = sequence;
     for (const id of removed) this.#byId.delete(id);
-    for (const upload of changed) this.#byId.set(upload.id, forPage(upload));
+    this.#put(changed, this.#byId);
+  }
+
+  #put(uploads: readonly WireSnapshot[], before: ReadonlyMap<string, UploadSnapshot>): void {
+    let error: UploadError | null = null;
+    for (const upload of uploads) {
+      const known = before.get(upload.id);
+      // Thousands may wait for the same reason, and an error is costly to make.
+      error = upload.error && (asBefore(upload.error, known?.error, error) ?? explained(upload.error));
+      this.#byId.set(upload.id, forPage(upload, known, error));
+    }
   }
 
   #emit(): void {
@@ -196,8 +213,34 @@ function isMoving({ state }: UploadSnapshot): boolean {
   return state === "queued" || state === "uploading" || state === "completing";
 }
 
-function forPage(upload: WireSnapshot): UploadSnapshot {
-  return { ...upload, error: upload.error && explained(upload.error) };
+/**
+ * @param before as the page had it: a new worker knows only what S3 has confirmed, and no bar goes back because the one before
+ *   has died
+ */
+function forPage(
+  upload: WireSnapshot,
+  before: UploadSnapshot | undefined,
+  error: UploadError | null,
+): UploadSnapshot {
+  const isFurther = before !== undefined && upload.uploadedBytes >= before.uploadedBytes;
+  const estimatedBytes = Math.max(upload.estimatedBytes, isFurther ? before.estimatedBytes : 0);
+  return { ...upload, estimatedBytes, error };
+}
+
+/** The one of these errors that says the same. */
+function asBefore(
+  { code, detail }: UploadErrorWire,
+  ...before: readonly (UploadError | null | undefined)[]
+): UploadError | undefined {
+  return before.find((error) => error?.code === code && error.detail === detail) ?? undefined;
+}
+
+/** Nearly always they are so already, which takes far less time to see than to sort them. */
+function inOrder(uploads: UploadSnapshot[]): readonly UploadSnapshot[] {
+  const isSorted = uploads.every(
+    ({ order }, index) => index === 0 || (uploads[index - 1]?.order ?? 0) <= order,
+  );
+  return isSorted ? uploads : uploads.sort((a, b) => a.order - b.order);
 }
 
 /** As an error that nobody has caught, so that the app's own reporting hears of it. */

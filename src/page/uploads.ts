@@ -3,23 +3,32 @@ import { explained } from "../core/error-messages.ts";
 import type { AddOptions } from "../core/options.ts";
 import type { UploadSnapshot } from "../core/snapshot.ts";
 import type { StoredObject } from "../core/storage.ts";
-import type {
-  AddRequest,
-  BelievedOwner,
-  ListMark,
-  Reply,
-  ScopedName,
-  Source,
-  WorkerApi,
+import {
+  type AddRequest,
+  type BelievedOwner,
+  type ListMark,
+  MAX_ADDED,
+  type Reply,
+  type ScopedName,
+  type Source,
+  type WorkerApi,
 } from "../protocol/protocol.ts";
 import { Alarm } from "./alarm.ts";
 import { Connection } from "./connection.ts";
-import { type Guarantees, guaranteesOf } from "./guarantees.ts";
+import { fetchList } from "./fetch-list.ts";
+import { greetWorker } from "./greet-worker.ts";
+import { type Guarantees, guaranteesFor, guaranteesOf, isReachable } from "./guarantees.ts";
 import { HandOver } from "./hand-over.ts";
+import { type HandOverPolicy, handOverMoments } from "./hand-over-policy.ts";
+import { inSlices } from "./in-slices.ts";
 import type { PagePlatform } from "./platform.ts";
+import { checkReadable } from "./readable.ts";
 import { type ListListener, UploadListMirror } from "./upload-list.ts";
 import { WakeUp } from "./wake-up.ts";
 import { DriverWatch } from "./watch-driver.ts";
+
+/** The browser passes each file on by itself, so that a message of thousands would hold up the page for seconds. */
+const FILES_PER_MESSAGE = 100;
 
 /** Headers for the app's server, or a function that returns them. */
 export type Auth = AuthHeaders | (() => AuthHeaders | Promise<AuthHeaders>);
@@ -38,12 +47,24 @@ export interface PageOptions {
    * @default none
    */
   readonly auth?: Auth;
+  /**
+   * When the uploads of the last page are handed over to the browser, which carries them on whatever happens to the app. Only
+   * Chromium can do so.
+   * @default "auto": on phones and tablets as the page is hidden, elsewhere as it closes
+   */
+  readonly handOver?: HandOverPolicy;
   /** Ask the browser at the first `add` not to drop what is stored for this site. Firefox asks the user. @default true */
   readonly persist?: boolean;
 }
 
-/** The uploads of this app in this browser, as every page of it sees them. Made by `connectUploads`. */
-export class Uploads {
+/**
+ * The uploads of this app in this browser, as every page of it sees them. Made by `connectUploads`. Its methods work by
+ * themselves too, as in `const { add, subscribe } = uploads`.
+ */
+export type Uploads = Omit<PageUploads, "open">;
+
+/** The uploads as a page holds them, by its connection to the worker. */
+export class PageUploads {
   readonly #platform: PagePlatform;
   readonly #connection: Connection;
   readonly #mirror: UploadListMirror;
@@ -62,12 +83,13 @@ export class Uploads {
 
   /** @internal */
   constructor(platform: PagePlatform) {
+    bindMethods(this);
     const name: ScopedName = `backhaul:${platform.worker.scope}`;
     const connection = new Connection(platform);
     this.#platform = platform;
     this.#connection = connection;
     this.#mirror = new UploadListMirror(name, platform, {
-      fetchList: () => connection.call((api) => api.list()),
+      fetchList: () => fetchList(connection),
       onNewWorker: () => {
         // The headers were in the memory of the worker before, and died with it.
         void this.#giveAuth().catch(() => {});
@@ -90,12 +112,17 @@ export class Uploads {
       platform,
       name,
       isNeeded: () => this.list().some(wantsWorker),
-      onDead: () => connection.wake(),
+      onDead: () => {
+        connection.wake();
+        // What the one before has told last need not be true any more: the site's data may have been deleted with it.
+        void this.#mirror.refresh().catch(() => {});
+      },
     });
   }
 
   /** The first exchange with the worker. @internal */
-  async open({ owner, auth, persist = true }: PageOptions): Promise<void> {
+  async open({ owner, auth, persist = true, handOver = "auto" }: PageOptions): Promise<void> {
+    await greetWorker(this.#platform, this.#connection);
     this.#persist = persist;
     this.#authSource = auth;
     if (owner !== undefined) await this.#tellOwner(owner);
@@ -124,7 +151,10 @@ export class Uploads {
       this.#alarm.check();
       void this.#mirror.refresh().catch(() => {});
     };
+    const moments = handOverMoments(handOver, this.#platform.isMobile);
     this.#undos.push(
+      ...moments.leave.map((type) => on(type, () => this.#handOver.leave())),
+      ...moments.comeBack.map((type) => on(type, () => this.#handOver.start())),
       on("online", wake),
       on("networkchange", wake),
       on("visible", returned),
@@ -147,7 +177,7 @@ export class Uploads {
    * (`requestPermission`).
    *
    * @returns the upload's id
-   * @throws {UploadError} `KEY_INVALID`, `FILE_INVALID`, `FILE_TOO_LARGE`, `PART_SIZE_INVALID`, `OPTION_INVALID`,
+   * @throws {UploadError} `KEY_INVALID`, `FILE_INVALID`, `FILE_UNREADABLE` (a folder, say), `FILE_TOO_LARGE`, `PART_SIZE_INVALID`, `OPTION_INVALID`,
    *   `FILE_LOST` and `FILE_PERMISSION` of a handle, `QUOTA_EXCEEDED` with `requireDurable`, `OWNER_CHANGED`, `DATABASE_UNAVAILABLE`, `WORKER_UNREACHABLE`
    */
   async add(file: Source, options: AddOptions): Promise<string> {
@@ -156,7 +186,7 @@ export class Uploads {
   }
 
   /**
-   * Adds files together: all of them, or none if one is refused. Small files are sent first. Errors as of `add`.
+   * Adds files together, at most 20,000: all of them, or none if one is refused. Small files are sent first. Errors as of `add`.
    *
    * @returns the uploads' ids, in the order of the files
    */
@@ -166,13 +196,52 @@ export class Uploads {
       readonly file: Source;
     })[],
   ): Promise<string[]> {
-    const requests = files.map(({ file, ...options }): AddRequest => {
+    if (files.length > MAX_ADDED)
+      throw explained({
+        code: "OPTION_INVALID",
+        detail: `${files.length} files, ${MAX_ADDED} at once are allowed: add them in groups`,
+      });
+    const requests: AddRequest[] = [];
+    await inSlices([...files], this.#platform, ({ file, ...options }) => {
       if (!isSource(file)) throw explained({ code: "FILE_INVALID", detail: "" });
-      return { id: this.#platform.uuid(), source: file, options };
+      requests.push({ id: this.#platform.uuid(), source: file, options });
     });
+    await checkReadable(
+      requests.map(({ source }) => source),
+      this.#platform,
+    );
     this.#askToPersist();
-    await this.#command((api) => api.add(requests, this.#owner));
+    await this.#mirror.reaches(await this.#giveToWorker(requests));
     return requests.map(({ id }) => id);
+  }
+
+  async #giveToWorker(requests: readonly AddRequest[]): Promise<ListMark> {
+    // A call that is made again sends them as they are by then: what has ended meanwhile must not begin anew.
+    const unsubscribe = this.subscribe(() => {
+      for (const request of requests) {
+        const state = this.get(request.id)?.state;
+        if (state === "done" || state === "canceled") request.hasEnded = true;
+      }
+    });
+    try {
+      return await this.#stageAndAdd(requests);
+    } finally {
+      unsubscribe();
+    }
+  }
+
+  async #stageAndAdd(requests: readonly AddRequest[]): Promise<ListMark> {
+    for (;;) {
+      const batchId = this.#platform.uuid();
+      let count = 0;
+      for (; requests.length - count > FILES_PER_MESSAGE; count += FILES_PER_MESSAGE) {
+        const staged = requests.slice(count, count + FILES_PER_MESSAGE);
+        await this.#connection.call((api) => api.stage(batchId, staged));
+      }
+      const batch = count > 0 ? { id: batchId, count } : null;
+      const mark = await this.#connection.call((api) => api.add(requests.slice(count), this.#owner, batch));
+      if (mark) return mark;
+    }
   }
 
   /** All uploads, in the order they were added. The same array until something changes. */
@@ -353,13 +422,22 @@ export class Uploads {
     await this.#mirror.reaches(await this.#connection.call(use));
   }
 
-  /** How far uploads get in this browser, with this app's set-up, once the tab or the browser is closed. */
-  guarantees(): Guarantees {
+  /**
+   * How far uploads get in this browser, with this app's set-up, once the tab or the browser is closed: all of them, or the one
+   * with this id, which may be waiting for its turn, or be known to memory only. The answer may change: whether the relay is
+   * there, and how large a body comes through to it, is found out once the first upload has begun.
+   *
+   * @throws {UploadError} `UPLOAD_NOT_FOUND`
+   */
+  guarantees(id?: string): Guarantees {
     const { backgroundFetch, worker } = this.#platform;
-    return guaranteesOf({
-      canHandOver: backgroundFetch !== undefined && this.#mirror.hasRelay,
-      canSync: worker.canSync,
-    });
+    const canHandOver =
+      backgroundFetch !== undefined && this.#mirror.hasRelay && isReachable(this.#handOver.reach);
+    const means = { canHandOver, canSync: worker.canSync };
+    if (id === undefined) return guaranteesOf(means);
+    const upload = this.get(id);
+    if (!upload) throw explained({ code: "UPLOAD_NOT_FOUND", detail: id });
+    return guaranteesFor({ ...upload, isCandidate: this.#handOver.canHandOver(id) }, means);
   }
 
   /** Disconnects this page from the worker. Uploads go on; whoever waits here is told (`CONNECTION_CLOSED`). */
@@ -382,4 +460,9 @@ function isSource(value: unknown): value is Source {
 function wantsWorker({ state, nextAttemptAt, reason }: UploadSnapshot): boolean {
   if (state === "queued" || state === "uploading" || state === "completing") return true;
   return nextAttemptAt !== null && reason !== "conditions";
+}
+
+function bindMethods(uploads: PageUploads): void {
+  for (const [name, { value }] of Object.entries(Object.getOwnPropertyDescriptors(PageUploads.prototype)))
+    if (name !== "constructor") Object.defineProperty(uploads, name, { value: value.bind(uploads) });
 }

@@ -12,7 +12,7 @@ import type { WireSnapshot } from "../core/snapshot.ts";
  */
 
 /** Raised with every change that an older other side would misunderstand. */
-export const PROTOCOL_VERSION = 3;
+export const PROTOCOL_VERSION = 5;
 
 /** Marks messages as Backhaul's own: the app's may share the way. This envelope must never change. */
 interface Envelope {
@@ -23,7 +23,10 @@ export type PageMessage = Envelope &
   (
     | /** A Comlink message. Sent again until answered: the worker may have died over it. */
     { readonly type: "call"; readonly message: CallMessage }
-    | /** The answer to "stay". Its arrival is the event that extends the worker's life. */ {
+    | /** Who carries uploads answers "welcome" at once. A worker that does not knows no such message. */ {
+        readonly type: "hello";
+      }
+    | /** The answer to "stay" and "syncUsed". Its arrival is the event that extends the worker's life. */ {
         readonly type: "here";
       }
     | /** See whether there is something to do. `isVisit`: something may have changed outside, so try all that waits. */ {
@@ -41,9 +44,10 @@ export type PageMessage = Envelope &
 export type WorkerMessage = Envelope &
   (
     | { readonly type: "reply"; readonly message: unknown }
+    | /** This worker carries uploads. */ { readonly type: "welcome" }
     | /** The call is being worked on. */ { readonly type: "working"; readonly callId: string }
     | /** Please answer "here", so that this worker may go on. */ { readonly type: "stay" }
-    | /** The browser's wake-up for later has been used up: please register another. */ {
+    | /** The browser's wake-up for later has been used up: please register another, and answer "here". */ {
         readonly type: "syncUsed";
       }
     | /** Headers for the app's server are wanted: please call `setAuth`. */ { readonly type: "authWanted" }
@@ -59,8 +63,12 @@ export type Broadcast = Envelope & {
   readonly type: "changed";
   /** Names one life of a worker; another one means that what came between may have been missed. */
   readonly epoch: string;
-  /** Counts up within an epoch. */
+  /** Counts up within an epoch. A broadcast of many changes comes as several messages of one number, all at once. */
   readonly sequence: number;
+  /** The message's place among those of its number, from 0. */
+  readonly slice: number;
+  /** No other message of this number follows. */
+  readonly isLast: boolean;
   readonly changed: readonly WireSnapshot[];
   /** Ids. */
   readonly removed: readonly string[];
@@ -80,19 +88,52 @@ export interface ListMark {
 }
 
 /** Contains what was broadcast up to its mark. */
-export interface UploadList extends ListMark {
+export interface MarkedList extends ListMark {
   readonly uploads: readonly WireSnapshot[];
+}
+
+export interface UploadList extends MarkedList {
   /** Whether uploads can be left to the browser, as far as the worker knows. */
   readonly hasRelay: boolean;
 }
 
+/** As much of the list as one message holds. */
+export interface ListBeginning extends UploadList {
+  /** What did not go into this message; null if all did. */
+  readonly rest: ListRest | null;
+}
+
+/** The rest of a long list, as it was when its beginning was sent. */
+export interface ListRest {
+  readonly id: string;
+  /** Uploads in it. */
+  readonly count: number;
+}
+
+/** Snapshots in one message. A page takes tens of milliseconds to unpack so many on a slow device. */
+export const SNAPSHOTS_PER_MESSAGE = 250;
+
 /** Where an upload's bytes come from. */
 export type Source = Blob | FileSystemFileHandle;
+
+/** Files in one `add`. Chromium delivers a message with so many in 12 s, and with more only after the page has lost patience. */
+export const MAX_ADDED = 20_000;
 
 export interface AddRequest {
   readonly id: string;
   readonly source: Source;
   readonly options: AddOptions;
+  /**
+   * The page has seen this upload end before the call that adds it did. It may have been removed since, so that a worker to
+   * which the call is repeated would take it for a new one.
+   */
+  hasEnded?: boolean;
+}
+
+/** What a page has staged of the files that it adds together. */
+export interface StagedBatch {
+  readonly id: string;
+  readonly count: number;
 }
 
 /**
@@ -111,9 +152,23 @@ export type Reply<T> =
  * command is answered with the mark at which pages see what it has done.
  */
 export interface WorkerApi {
-  /** All or none. Settles once every file is durable, or known not to be. */
-  add(requests: readonly AddRequest[], owner: BelievedOwner): Promise<Reply<ListMark>>;
-  list(): Promise<Reply<UploadList>>;
+  /** Gives files for an `add` to come. */
+  stage(batchId: string, requests: readonly AddRequest[]): Promise<Reply<null>>;
+  /**
+   * All or none, those of the batch first. Settles once every file is durable, or known not to be. Null if the worker has died
+   * over the batch: it has to be given again.
+   */
+  add(
+    requests: readonly AddRequest[],
+    owner: BelievedOwner,
+    batch?: StagedBatch | null,
+  ): Promise<Reply<ListMark | null>>;
+  list(): Promise<Reply<ListBeginning>>;
+  /**
+   * Part of a list's rest: `SNAPSHOTS_PER_MESSAGE` uploads from the one at place `from`. Null if it is not kept any more: the
+   * list has to be fetched anew.
+   */
+  listRest(id: string, from: number): Promise<Reply<readonly WireSnapshot[] | null>>;
   /** For one upload, or all with null; as `resume`. */
   pause(id: string | null): Promise<Reply<ListMark>>;
   resume(id: string | null): Promise<Reply<ListMark>>;
@@ -144,6 +199,8 @@ export interface WorkerApi {
 export interface HandOverCandidates {
   /** Base URL of the relay, same-origin; null if there is none. */
   readonly relay: string | null;
+  /** What the link was found to carry altogether, in bytes per second; null if that was never measured. */
+  readonly bytesPerSecond: number | null;
   readonly uploads: readonly HandOverCandidate[];
 }
 

@@ -1,6 +1,6 @@
 import * as v from "valibot";
 import { fileName, mediaType } from "../core/http-api.ts";
-import type { Source } from "./protocol.ts";
+import { MAX_ADDED, type Source } from "./protocol.ts";
 
 /**
  * Schemas of everything that the worker accepts from pages, since any script of the origin may imitate a
@@ -60,8 +60,16 @@ const addOptions = v.object({
 });
 
 export const addRequests = v.pipe(
-  v.array(v.object({ id: uploadId, source, options: addOptions })),
-  v.maxLength(10_000),
+  v.array(v.object({ id: uploadId, source, options: addOptions, hasEnded: v.exactOptional(v.boolean()) })),
+  v.maxLength(MAX_ADDED),
+);
+
+export const listRestId = v.pipe(v.string(), v.uuid());
+export const listPlace = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+
+export const batchId = v.pipe(v.string(), v.uuid());
+export const stagedBatch = v.nullish(
+  v.object({ id: batchId, count: v.pipe(v.number(), v.safeInteger(), v.minValue(1)) }),
 );
 
 /**

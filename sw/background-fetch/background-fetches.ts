@@ -1,10 +1,17 @@
 import * as v from "valibot";
-import { relayAnswer, relayQuery } from "../../src/core/http-api.ts";
+import { MAX_RELEASED, type ReleaseRequest, relayAnswer, relayQuery } from "../../src/core/http-api.ts";
 import type { PartRange } from "../../src/core/part-ranges.ts";
-import { RELAY_ENDED_COOKIE, RELAY_TOKEN_HEADER } from "../../src/core/relay-url.ts";
+import { endedEntry, RELAY_TOKEN_HEADER } from "../../src/core/relay-url.ts";
 import type { PartReceipt } from "../../src/core/storage.ts";
 import { FETCH_PREFIX } from "../../src/protocol/protocol.ts";
-import { type Platform, sleep } from "../platform/index.ts";
+import {
+  type BackgroundFetchRecord,
+  type BackgroundFetchRegistration,
+  type Platform,
+  postJson,
+  sleep,
+} from "../platform/index.ts";
+import { EndedFetches } from "./ended-fetches.ts";
 
 /** Whom the Background Fetches tell what happens to the uploads that they carry. */
 export interface BackgroundFetchHost {
@@ -16,8 +23,14 @@ export interface BackgroundFetchHost {
   prefersBrowser(uploadId: string): boolean;
   /** Whether the upload belongs to somebody who is not signed in now, and so must not move. */
   isForeign(uploadId: string): boolean;
-  /** Parts of these ranges may have been stored, or be stored at this moment. */
-  rangesInDoubt(ranges: readonly PartRange[]): Promise<void>;
+  /** Whether nothing is to be sent of the upload: it is paused, or has come to its end. */
+  isResting(uploadId: string): boolean;
+  /**
+   * Parts of these ranges may have been stored, or be stored at this moment.
+   *
+   * @param inMs when to look them up, in milliseconds: until then the browser or the relay may be sending them
+   */
+  rangesInDoubt(ranges: readonly PartRange[], inMs: number): Promise<void>;
   /** The browser has brought a range to its end, and so will probably bring the others. */
   browserProgresses(): void;
 }
@@ -25,24 +38,32 @@ export interface BackgroundFetchHost {
 /** A Background Fetch shows up in the worker only once the browser has copied the descriptions of its bodies. */
 const APPEARS_WITHIN_MS = 10_000;
 const LOOK_EVERY_MS = 200;
-/** An ended fetch fails within seconds; what was begun in one browser session may wait for the next. */
-const ENDED_FOR_MS = 7 * 24 * 3_600_000;
-const MOST_ENDED = 16;
+/** The relay finishes the parts that it is sending, if it may. */
+const RELEASED_WITHIN_MS = 10_000;
+/** Ranges that the browser sends at a time, and how long it is left alone with them. */
+const AT_ONCE = 2;
+const CARRIED_WITHIN_MS = 60_000;
+
+type FetchPlatform = Pick<Platform, "backgroundFetch" | "cookies" | "clock" | "worker" | "fetch">;
 
 /**
  * The browser's own transfers (Background Fetch). Only a window can start one; here they are followed and ended, and their
  * outcome is taken in. What they carry stands in their requests, so that a worker that knows nothing can go on.
  */
 export class BackgroundFetches {
-  readonly #platform: Pick<Platform, "backgroundFetch" | "cookies" | "clock">;
+  readonly #platform: FetchPlatform;
   readonly #host: BackgroundFetchHost;
+  readonly #ended: EndedFetches;
   /** Ids of the uploads in each fetch that is under way. */
   readonly #uploads = new Map<string, Set<string>>();
-  #ending: Promise<void> = Promise.resolve();
+  /** Uploads that are to be released together. */
+  readonly #toRelease = new Set<string>();
+  #releasing: Promise<void> | undefined;
 
-  constructor(platform: Pick<Platform, "backgroundFetch" | "cookies" | "clock">, host: BackgroundFetchHost) {
+  constructor(platform: FetchPlatform, host: BackgroundFetchHost) {
     this.#platform = platform;
     this.#host = host;
+    this.#ended = new EndedFetches(platform);
   }
 
   /** Takes note of fetches that are under way, of an earlier life or announced by a page that has gone. */
@@ -63,48 +84,78 @@ export class BackgroundFetches {
   takeBack(): Promise<void> {
     return this.#takeBack(
       (ranges) => ranges.length === 0 || !ranges.every(({ uploadId }) => this.#host.prefersBrowser(uploadId)),
+      "afterPart",
     );
   }
 
   /** Ends every fetch that carries uploads of somebody who is not signed in any more. */
   takeBackForeign(): Promise<void> {
-    return this.#takeBack((ranges) => ranges.some(({ uploadId }) => this.#host.isForeign(uploadId)));
+    return this.#takeBack((ranges) => ranges.some(({ uploadId }) => this.#host.isForeign(uploadId)), "now");
   }
 
-  async #takeBack(isWanted: (ranges: readonly PartRange[]) => boolean): Promise<void> {
+  async #takeBack(isWanted: (ranges: readonly PartRange[]) => boolean, ending: Ending): Promise<void> {
     for (const transfer of await this.#underWay()) {
       const records = await transfer.matchAll();
-      const ranges = records.flatMap((record) => rangeOf(record) ?? []);
+      const ranges = rangesOf(records);
       if (!isWanted(ranges)) continue;
       // The ranges are in doubt before their fetch is ended: if this worker dies here, the next one looks
       // them up.
-      await this.#host.rangesInDoubt(ranges);
-      await this.#end(transfer.id);
+      await this.#host.rangesInDoubt(ranges, RELEASED_WITHIN_MS);
+      await this.#ended.add([endedEntry(idOf(transfer.id))]);
+      this.#forget(transfer.id);
+      await this.#stopRelay(transfer.id, records, ending);
+      await this.#host.rangesInDoubt(ranges, 0);
       // Requests that are on their way at this moment still arrive.
       for (const record of records) void this.#acceptAnswer(record);
     }
   }
 
-  /** Nothing is to be sent for this upload any more. */
-  async release(uploadId: string): Promise<void> {
-    for (const [fetchId, uploads] of this.#uploads) {
-      if (!uploads.delete(uploadId) || uploads.size > 0) continue;
-      await this.#end(fetchId);
-    }
+  /** Nothing is to be sent for this upload any more. Those that are released at one time are released together. */
+  release(uploadId: string): Promise<void> {
+    this.#toRelease.add(uploadId);
+    this.#releasing ??= Promise.resolve().then(async () => {
+      const uploadIds = new Set(this.#toRelease);
+      this.#toRelease.clear();
+      this.#releasing = undefined;
+      for (const fetchId of [...this.#uploads.keys()]) await this.#releaseFrom(fetchId, uploadIds);
+    });
+    return this.#releasing;
+  }
+
+  async #releaseFrom(fetchId: string, uploadIds: ReadonlySet<string>): Promise<void> {
+    const uploads = this.#uploads.get(fetchId);
+    const released = [...(uploads ?? [])].filter((uploadId) => uploadIds.has(uploadId));
+    if (!uploads || released.length === 0) return;
+    for (const uploadId of released) uploads.delete(uploadId);
+    const transfer = await this.#platform.backgroundFetch?.get(fetchId);
+    const records = ((await transfer?.matchAll()) ?? []).filter((record) =>
+      released.includes(rangeOf(record)?.uploadId ?? ""),
+    );
+    const ranges = rangesOf(records);
+    await this.#host.rangesInDoubt(ranges, RELEASED_WITHIN_MS);
+    const isLast = uploads.size === 0;
+    const entries = isLast
+      ? [endedEntry(idOf(fetchId))]
+      : released.map((uploadId) => endedEntry(idOf(fetchId), uploadId));
+    await this.#ended.add(entries);
+    if (isLast) this.#forget(fetchId);
+    this.#host.handedOver(released, false);
+    await this.#stopRelay(fetchId, records, "now");
+    await this.#host.rangesInDoubt(ranges, 0);
   }
 
   /** The browser has ended this fetch, well or not. What it has not sent is in doubt. */
   async finished(transfer: BackgroundFetchRegistration): Promise<void> {
     if (!isOurs(transfer.id)) return;
     const records = await transfer.matchAll();
-    await this.#host.rangesInDoubt(records.flatMap((record) => rangeOf(record) ?? []));
+    await this.#host.rangesInDoubt(rangesOf(records), 0);
     await Promise.all(records.map((record) => this.#acceptAnswer(record)));
     this.#forget(transfer.id);
   }
 
   /** Returns ids of the uploads whose transfer the user has stopped in the browser's list. */
   async stoppedByUser(transfer: BackgroundFetchRegistration): Promise<readonly string[]> {
-    if (!isOurs(transfer.id) || (await this.#endedIds()).includes(idOf(transfer.id))) return [];
+    if (!isOurs(transfer.id) || (await this.#ended.includes(endedEntry(idOf(transfer.id))))) return [];
     await this.finished(transfer);
     return [...new Set((await transfer.matchAll()).flatMap((record) => rangeOf(record)?.uploadId ?? []))];
   }
@@ -119,12 +170,33 @@ export class BackgroundFetches {
       throw cause;
     });
     if (this.#uploads.get(transfer.id) !== uploads) return;
-    for (const { uploadId } of records.flatMap((record) => rangeOf(record) ?? [])) uploads.add(uploadId);
+    const ended = await this.#ended.all();
+    if (this.#uploads.get(transfer.id) !== uploads) return;
+    for (const { uploadId } of rangesOf(records))
+      if (!ended.includes(endedEntry(idOf(transfer.id), uploadId))) uploads.add(uploadId);
     this.#host.handedOver([...uploads], true);
-    for (const record of records)
-      void this.#acceptAnswer(record).then((isStored) => {
-        if (isStored && this.#uploads.has(transfer.id)) this.#host.browserProgresses();
-      });
+    // Its user may have paused or canceled one before the fetch could be seen, or the worker may have died over it.
+    // Where that fails, the next engine follows the fetch anew.
+    for (const uploadId of [...uploads])
+      if (this.#host.isResting(uploadId)) this.release(uploadId).catch(() => {});
+    const unanswered = new Set(asStarted(records));
+    const answered = async (record: BackgroundFetchRecord) => {
+      const isStored = await this.#acceptAnswer(record);
+      const isFirst = [...unanswered].slice(0, AT_ONCE).includes(record);
+      unanswered.delete(record);
+      if (this.#uploads.get(transfer.id) !== uploads) return;
+      if (isStored) this.#host.browserProgresses();
+      else if (rangeOf(record)) await this.#host.rangesInDoubt(rangesOf([record]), 0);
+      if (isFirst) await this.#leaveNext(unanswered);
+    };
+    // Where the database can't note the doubt, it stays in memory; a new engine doubts whatever the browser has.
+    for (const record of records) answered(record).catch(() => {});
+    await this.#leaveNext(unanswered);
+  }
+
+  /** Has the worker leave alone what the browser sends at this moment, as long as it may take: it would be sent twice. */
+  #leaveNext(unanswered: ReadonlySet<BackgroundFetchRecord>): Promise<void> {
+    return this.#host.rangesInDoubt(rangesOf([...unanswered].slice(0, AT_ONCE)), CARRIED_WITHIN_MS);
   }
 
   /** Returns whether the range was stored whole. */
@@ -137,26 +209,43 @@ export class BackgroundFetches {
       const response = await record.responseReady;
       const answer = v.safeParse(relayAnswer, await response.clone().json());
       if (!answer.success) return false;
-      await this.#host.partsArrived(range.uploadId, token, answer.output.parts);
-      return response.ok;
+      const { parts } = answer.output;
+      await this.#host.partsArrived(range.uploadId, token, parts);
+      return response.ok && parts.length === range.count;
     } catch {
       // There was no answer, or none of the relay's: the parts stay in doubt.
       return false;
     }
   }
 
-  /** Lets the relay refuse this fetch's ranges from now on, so that it fails soon. */
-  #end(fetchId: string): Promise<void> {
-    // One after another: the cookie is read and then written, and two at once would lose one's id.
-    this.#ending = this.#ending.catch(() => {}).then(() => this.#noteEnded(fetchId));
-    return this.#ending;
-  }
-
-  async #noteEnded(fetchId: string): Promise<void> {
-    const { cookies, clock } = this.#platform;
-    const ended = [...(await this.#endedIds()), idOf(fetchId)].slice(-MOST_ENDED);
-    await cookies.set(RELAY_ENDED_COOKIE, ended.join("."), clock.now() + ENDED_FOR_MS);
-    this.#forget(fetchId);
+  /**
+   * Has the relay stop what it is sending of these requests: by the cookie alone it would learn of it with the next one. Where it
+   * does not hear of it, it stops with the range.
+   */
+  async #stopRelay(
+    fetchId: string,
+    records: readonly BackgroundFetchRecord[],
+    ending: Ending,
+  ): Promise<void> {
+    const [any] = records;
+    if (!any) return;
+    const tokens = [
+      ...new Set(records.flatMap(({ request }) => request.headers.get(RELAY_TOKEN_HEADER) ?? [])),
+    ];
+    const headers = Object.fromEntries(any.request.headers);
+    delete headers[RELAY_TOKEN_HEADER];
+    for (let at = 0; at < tokens.length; at += MAX_RELEASED) {
+      const body: ReleaseRequest = {
+        tokens: tokens.slice(at, at + MAX_RELEASED),
+        fetches: [idOf(fetchId)],
+        ending,
+      };
+      await postJson(this.#platform, new URL("release", any.request.url), body, {
+        headers,
+        credentials: "same-origin",
+        timeoutMs: RELEASED_WITHIN_MS,
+      }).catch(() => {});
+    }
   }
 
   #forget(fetchId: string): void {
@@ -169,9 +258,10 @@ export class BackgroundFetches {
     const { backgroundFetch } = this.#platform;
     if (!backgroundFetch) return [];
     const transfers: BackgroundFetchRegistration[] = [];
-    const ended = await this.#endedIds();
+    const ended = await this.#ended.all();
     for (const id of await backgroundFetch.getIds()) {
-      const transfer = isOurs(id) && !ended.includes(idOf(id)) ? await backgroundFetch.get(id) : undefined;
+      const transfer =
+        isOurs(id) && !ended.includes(endedEntry(idOf(id))) ? await backgroundFetch.get(id) : undefined;
       if (transfer) transfers.push(transfer);
     }
     return transfers;
@@ -184,12 +274,9 @@ export class BackgroundFetches {
       await sleep(clock, LOOK_EVERY_MS);
     }
   }
-
-  async #endedIds(): Promise<readonly string[]> {
-    const value = await this.#platform.cookies.get(RELAY_ENDED_COOKIE);
-    return value ? value.split(".") : [];
-  }
 }
+
+type Ending = ReleaseRequest["ending"];
 
 function isOurs(fetchId: string): boolean {
   return fetchId.startsWith(FETCH_PREFIX);
@@ -202,4 +289,14 @@ function idOf(fetchId: string): string {
 function rangeOf({ request }: BackgroundFetchRecord): PartRange | undefined {
   const query = v.safeParse(relayQuery, Object.fromEntries(new URL(request.url).searchParams));
   return query.success ? query.output : undefined;
+}
+
+/** In the order in which Chromium starts them. */
+function asStarted(records: readonly BackgroundFetchRecord[]): BackgroundFetchRecord[] {
+  const places = records.map((_, index) => String(index)).sort();
+  return places.flatMap((place) => records[Number(place)] ?? []);
+}
+
+function rangesOf(records: readonly BackgroundFetchRecord[]): PartRange[] {
+  return records.flatMap((record) => rangeOf(record) ?? []);
 }

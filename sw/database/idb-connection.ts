@@ -2,6 +2,7 @@ import { type IDBPDatabase, type IDBPTransaction, openDB, type StoreNames } from
 import { UploadError } from "../../src/core/errors.ts";
 import { ConnectionState } from "./connection-state.ts";
 import { databaseError, isDomException } from "./database-errors.ts";
+import { GroupedWrites } from "./grouped-writes.ts";
 import { type BackhaulSchema, DATABASE_VERSION, migrate } from "./migrations.ts";
 
 type Store = StoreNames<BackhaulSchema>;
@@ -36,6 +37,8 @@ export async function openConnection(name: string): Promise<IdbConnection> {
 export class IdbConnection {
   readonly #database: IDBPDatabase<BackhaulSchema>;
   readonly #state = new ConnectionState();
+  /** Writes of rows, by the stores that they concern. */
+  readonly #rowWrites = new Map<string, GroupedWrites<WriteTransaction>>();
 
   constructor(database: IDBPDatabase<BackhaulSchema>) {
     this.#database = database;
@@ -83,9 +86,23 @@ export class IdbConnection {
 
   /**
    * As `write`, for rows that need next to no room: Chromium refuses for lack of room whatever is written at the same
-   * moment as a copy that is too large, however little it is.
+   * moment as a copy that is too large, however little it is. `work` may share its transaction with others, which run before
+   * and after it, and is run again where that has failed.
    */
-  async writeRows<T>(stores: readonly Store[], work: (tx: WriteTransaction) => Promise<T>): Promise<T> {
+  writeRows<T>(stores: readonly Store[], work: (tx: WriteTransaction) => Promise<T>): Promise<T> {
+    const key = stores.join();
+    let writes = this.#rowWrites.get(key);
+    if (!writes) {
+      writes = new GroupedWrites((work) => this.#writePatiently(stores, work));
+      this.#rowWrites.set(key, writes);
+    }
+    return writes.add(work);
+  }
+
+  async #writePatiently(
+    stores: readonly Store[],
+    work: (tx: WriteTransaction) => Promise<void>,
+  ): Promise<void> {
     for (let tries = 1; ; tries++)
       try {
         return await this.write(stores, work);

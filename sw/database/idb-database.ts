@@ -1,11 +1,11 @@
-import type { IDBPObjectStore, StoreNames } from "idb";
+import { type IDBPObjectStore, type StoreNames, unwrap } from "idb";
 import type { PartRecord, UploadRecord } from "../model/index.ts";
 import { applyEvents, claimOf, isOpenUnder, isSendingUnder, recordsToAdd } from "./conditional-writes.ts";
 import { openConnection, type WriteTransaction } from "./idb-connection.ts";
 import { idbFileCopies } from "./idb-file-copies.ts";
 import type { BackhaulSchema } from "./migrations.ts";
 import { isPartRecord, isUploadRecord } from "./stored-record.ts";
-import type { UploadDatabase } from "./upload-database.ts";
+import type { Applied, EventOfUpload, UploadDatabase } from "./upload-database.ts";
 
 const ROWS = ["uploads", "parts"] as const;
 
@@ -42,6 +42,27 @@ export async function openIdbDatabase(name: string, { clock, uuid }: IdbPlatform
     });
   }
 
+  /** Events that no transaction has been begun for: all of them are read and written together. */
+  let coming: EventBatch | undefined;
+
+  async function apply(events: readonly EventOfUpload[]): Promise<readonly Applied[]> {
+    coming ??= { events: [], applied: undefined };
+    const batch = coming;
+    const first = batch.events.length;
+    batch.events.push(...events);
+    const close = () => {
+      if (coming === batch) coming = undefined;
+    };
+    batch.applied ??= connection
+      .writeRows(ROWS, (tx) => {
+        close();
+        return applyIn(tx, batch.events, clock.now());
+      })
+      // Where no transaction could be begun, the next events are not to share the failure.
+      .finally(close);
+    return (await batch.applied).slice(first, first + events.length);
+  }
+
   return {
     async owner() {
       const owner = await setting("owner");
@@ -76,24 +97,11 @@ export async function openIdbDatabase(name: string, { clock, uuid }: IdbPlatform
         ]);
         const stored = new Set(keys.filter((key) => key !== undefined));
         const added = recordsToAdd(records, stored, last?.key ?? 0);
-        await Promise.all(added.map((record) => uploads.add(record)));
+        for (const record of added) unwrap(uploads).add(record);
         return added;
       }),
 
-    apply: (events) =>
-      connection.writeRows(ROWS, async (tx) => {
-        const found = await recordsFound(tx, [...new Set(events.map(({ id }) => id))]);
-        const stored = new Map(found.map((record) => [record.id, record]));
-        const applied = applyEvents(stored, events, clock.now());
-        const uploads = tx.objectStore("uploads");
-        const parts = tx.objectStore("parts");
-        await Promise.all([
-          ...[...applied.records].map(([id, record]) => (record ? uploads.put(record) : uploads.delete(id))),
-          ...[...applied.withoutParts].map((id) => parts.delete(partsOf(id))),
-        ]);
-        for (const id of applied.withDoubtfulParts) await makeDoubtful(parts, id);
-        return applied.results;
-      }),
+    apply,
 
     parts: (id) =>
       connection.read(["parts"], async (tx) =>
@@ -144,6 +152,11 @@ export async function openIdbDatabase(name: string, { clock, uuid }: IdbPlatform
   };
 }
 
+interface EventBatch {
+  readonly events: EventOfUpload[];
+  applied: Promise<readonly Applied[]> | undefined;
+}
+
 type Setting = BackhaulSchema["settings"]["key"];
 type PartStore = IDBPObjectStore<BackhaulSchema, StoreNames<BackhaulSchema>[], "parts", "readwrite">;
 
@@ -154,6 +167,26 @@ async function recordsFound(tx: WriteTransaction, ids: readonly string[]): Promi
   const isMost = ids.length > 50 && ids.length * 3 > (await uploads.count());
   const rows = isMost ? await uploads.getAll() : await Promise.all(ids.map((id) => uploads.get(id)));
   return rows.filter((row) => isUploadRecord(row));
+}
+
+async function applyIn(
+  tx: WriteTransaction,
+  events: readonly EventOfUpload[],
+  now: number,
+): Promise<readonly Applied[]> {
+  const found = await recordsFound(tx, [...new Set(events.map(({ id }) => id))]);
+  const stored = new Map(found.map((record) => [record.id, record]));
+  const applied = applyEvents(stored, events, now);
+  const parts = tx.objectStore("parts");
+  // Should one of these fail, so does the transaction. A promise for each would take longer than the writes.
+  const [rawUploads, rawParts] = [unwrap(tx.objectStore("uploads")), unwrap(parts)];
+  for (const [id, record] of applied.records) {
+    if (record) rawUploads.put(record);
+    else rawUploads.delete(id);
+  }
+  for (const id of applied.withoutParts) rawParts.delete(partsOf(id));
+  for (const id of applied.withDoubtfulParts) await makeDoubtful(parts, id);
+  return applied.results;
 }
 
 async function makeDoubtful(parts: PartStore, id: string): Promise<void> {

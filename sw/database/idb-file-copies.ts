@@ -1,18 +1,30 @@
+import { unwrap } from "idb";
 import { UploadError } from "../../src/core/errors.ts";
-import { copyError } from "./database-errors.ts";
+import { copyError, databaseError } from "./database-errors.ts";
+import { GroupedReads } from "./grouped-reads.ts";
+import { GroupedWrites } from "./grouped-writes.ts";
 import type { IdbConnection, WriteTransaction } from "./idb-connection.ts";
-import { type CopyHead, isCopyHead, isSource } from "./stored-record.ts";
+import { type CopyHead, isCopyHead, isSmallCopy, isSource, type SmallCopy } from "./stored-record.ts";
 import type { UploadDatabase } from "./upload-database.ts";
 
 /**
  * Bytes in one transaction of a large file's copy: so few that whoever waits for the store is held up for tens of
  * milliseconds, on a phone too. Files up to this size are stored whole.
  */
-export const CHUNK_BYTES = 8 * 1024 * 1024;
+const CHUNK_BYTES = 8 * 1024 * 1024;
+
+/**
+ * Files up to this size are stored as their bytes. Of each Blob in a row Chromium makes a file of its own, which takes
+ * milliseconds; a row beyond 64 KiB it would keep in such a file all the same.
+ */
+const SMALL_BYTES = 48 * 1024;
+
+/** Small copies in one transaction. A commit takes far longer than each of them, and nobody else writes to these stores. */
+const LARGEST_GROUP = 512;
 
 const STORES = ["bytes", "chunks"] as const;
 
-type FileCopies = Pick<UploadDatabase, "bytes" | "putBytes" | "deleteBytes" | "bytesIds">;
+type FileCopies = Pick<UploadDatabase, "bytes" | "chunkBytes" | "putBytes" | "deleteBytes" | "bytesIds">;
 
 /**
  * Copies of files in IndexedDB. A large one is a row for each of its pieces, under an id of this copy's own, and a head that
@@ -20,11 +32,30 @@ type FileCopies = Pick<UploadDatabase, "bytes" | "putBytes" | "deleteBytes" | "b
  * that a copy which was deleted or superseded meanwhile ends.
  */
 export function idbFileCopies(connection: IdbConnection, uuid: () => string): FileCopies {
+  const smallCopies = new GroupedWrites<WriteTransaction>(
+    (work) => connection.write(STORES, work, copyError),
+    LARGEST_GROUP,
+  );
+
+  const smallReads = new GroupedReads();
+
+  /** By transaction, whether any large file has a copy. None of them begins one. */
+  const chunkChecks = new WeakMap<WriteTransaction, Promise<boolean>>();
+
+  function hasChunks(tx: WriteTransaction): Promise<boolean> {
+    const known = chunkChecks.get(tx) ?? hasAnyChunk(tx);
+    chunkChecks.set(tx, known);
+    return known;
+  }
+
   return {
+    chunkBytes: CHUNK_BYTES,
+
     bytes: (id) =>
       connection.read(STORES, async (tx) => {
         const kept: unknown = await tx.objectStore("bytes").get(id);
         if (isSource(kept)) return kept;
+        if (isSmallCopy(kept)) return new Blob([kept.bytes], { type: kept.type });
         if (!isCopyHead(kept)) return undefined;
         // Chromium keeps the pieces as references to its files; nothing is read into memory here.
         const copy = new Blob(await tx.objectStore("chunks").getAll(chunksOfCopy(id, kept.copyId)), {
@@ -37,26 +68,27 @@ export function idbFileCopies(connection: IdbConnection, uuid: () => string): Fi
       signal?.throwIfAborted();
       if (source instanceof Blob && source.size > CHUNK_BYTES)
         await putInChunks(connection, { id, copyId: uuid() }, source, signal);
-      else
-        await connection.write(
-          STORES,
-          (tx) =>
-            Promise.all([
-              tx.objectStore("chunks").delete(chunksOfUpload(id)),
-              tx.objectStore("bytes").put(source, id),
-            ]),
-          copyError,
-        );
+      else {
+        const row =
+          source instanceof Blob && source.size <= SMALL_BYTES
+            ? await smallCopyOf(source, smallReads)
+            : source;
+        signal?.throwIfAborted();
+        await smallCopies.add(async (tx) => {
+          if (await hasChunks(tx)) unwrap(tx.objectStore("chunks")).delete(chunksOfUpload(id));
+          unwrap(tx.objectStore("bytes")).put(row, id);
+        });
+      }
     },
 
     deleteBytes: (ids) =>
       connection.writeRows(STORES, async (tx) => {
-        await Promise.all(
-          ids.flatMap((id) => [
-            tx.objectStore("bytes").delete(id),
-            tx.objectStore("chunks").delete(chunksOfUpload(id)),
-          ]),
-        );
+        const areChunks = await hasChunks(tx);
+        const [bytes, chunks] = [unwrap(tx.objectStore("bytes")), unwrap(tx.objectStore("chunks"))];
+        for (const id of ids) {
+          bytes.delete(id);
+          if (areChunks) chunks.delete(chunksOfUpload(id));
+        }
       }),
 
     bytesIds: () =>
@@ -72,6 +104,19 @@ export function idbFileCopies(connection: IdbConnection, uuid: () => string): Fi
         return [...ids];
       }),
   };
+}
+
+/** @throws {UploadError} `FILE_CHANGED` */
+async function smallCopyOf(source: Blob, reads: GroupedReads): Promise<SmallCopy> {
+  try {
+    return { bytes: await reads.read(source), type: source.type };
+  } catch (error) {
+    throw databaseError(copyError(error));
+  }
+}
+
+async function hasAnyChunk(tx: WriteTransaction): Promise<boolean> {
+  return (await tx.objectStore("chunks").openKeyCursor()) !== null;
 }
 
 async function putInChunks(

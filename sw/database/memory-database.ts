@@ -161,6 +161,8 @@ class MemoryDatabase implements UploadDatabase {
     for (const partNumber of partNumbers) own.delete(partNumber);
   }
 
+  readonly chunkBytes = 8 * 1024 * 1024;
+
   async bytes(id: string) {
     return this.#open().bytes.get(id);
   }

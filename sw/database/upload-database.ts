@@ -58,6 +58,8 @@ export interface UploadDatabase {
    * has the size, type and content of the file, but neither its name nor its date.
    */
   bytes(id: string): Promise<Source | undefined>;
+  /** Bytes of files that are written at once, in a piece of a large one or in small ones together: others wait for so many. */
+  readonly chunkBytes: number;
   /**
    * Keeps a copy of a file, or a handle, in place of what was kept before. Large files are copied in pieces, between which
    * other calls get their turn. Until it resolves, `bytes` gives what was kept before.

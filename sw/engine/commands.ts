@@ -9,8 +9,8 @@ import type {
   BelievedOwner,
   HandOverCandidate,
   ListMark,
+  MarkedList,
   Source,
-  UploadList,
 } from "../../src/protocol/protocol.ts";
 import type { BackgroundFetches } from "../background-fetch/index.ts";
 import type { UploadDatabase } from "../database/index.ts";
@@ -20,6 +20,7 @@ import type { NewUpload, UploadCommands } from "../pages/index.ts";
 import { type ChecksumAlgorithm, compareSource } from "../parts/index.ts";
 import type { Clock } from "../platform/index.ts";
 import { abortAll } from "./abort-all.ts";
+import type { BeginAhead } from "./begin-ahead.ts";
 import type { HandedOverUploads } from "./handed-over-uploads.ts";
 import type { LiveUpload } from "./live-upload.ts";
 import type { Publisher } from "./publisher.ts";
@@ -38,6 +39,8 @@ export interface CommandsOptions {
   readonly clock: Pick<Clock, "after" | "elapsed">;
   readonly trace: (step: TraceStep) => void;
   readonly keepEnded: KeepEnded;
+  /** Begins uploads for the page that will hand them over. */
+  readonly ahead: Pick<BeginAhead, "check">;
   /** Undefined if this worker does not have the algorithm. */
   readonly algorithmOf: (kind: ChecksumKind) => ChecksumAlgorithm | undefined;
 }
@@ -56,7 +59,7 @@ export class Commands implements UploadCommands {
     this.#options = options;
   }
 
-  list(): Omit<UploadList, "hasRelay"> {
+  list(): MarkedList {
     const { roster, publisher } = this.#options;
     const snapshots: WireSnapshot[] = [];
     for (const { id } of roster.own()) {
@@ -76,6 +79,10 @@ export class Commands implements UploadCommands {
 
   get partSpeed(): number | null {
     return this.#options.supervisor.partSpeed;
+  }
+
+  get linkSpeed(): number | null {
+    return this.#options.supervisor.linkSpeed;
   }
 
   /** @throws {UploadError} `OWNER_CHANGED` if the page believes somebody else to be signed in */
@@ -277,7 +284,9 @@ export class Commands implements UploadCommands {
   }
 
   handOverCandidates(): Promise<readonly HandOverCandidate[]> {
-    return this.#options.handedOver.candidates();
+    const { ahead, handedOver } = this.#options;
+    ahead.check();
+    return handedOver.candidates();
   }
 
   #find(id: string): LiveUpload {

@@ -1,5 +1,5 @@
 import { toWire, UploadError, type UploadErrorCode } from "../../src/core/errors.ts";
-import { StorageFault } from "../../src/core/storage.ts";
+import { type BeginIntent, StorageFault } from "../../src/core/storage.ts";
 import { withBytes } from "../files/index.ts";
 import {
   type Completing,
@@ -8,6 +8,7 @@ import {
   retryDelayMs,
   type UploadEvent,
   type Uploading,
+  type UploadRecord,
 } from "../model/index.ts";
 import { type SendContext, sendParts } from "../parts/index.ts";
 import type { Gates } from "./gates.ts";
@@ -33,7 +34,7 @@ const OF_THE_DATABASE: ReadonlySet<UploadErrorCode> = new Set([
 
 /** Moves one upload on, step by step, until it ends, rests, or is taken away. @throws what the database throws */
 export async function driveUpload(upload: LiveUpload, context: DriveContext): Promise<void> {
-  while (!upload.signal.aborted) {
+  while (!upload.signal.aborted && !upload.leavesRest) {
     const { record } = upload;
     try {
       switch (record.state) {
@@ -102,19 +103,16 @@ async function askToBegin(
   triedSince: number | null,
   context: DriveContext,
 ): Promise<void> {
-  const { id, wantedKey: key, type, name, method, plan, checksum } = upload.record;
-  const answer = await context.storage.begin({
-    uploadId: id,
-    key,
-    type,
-    name,
-    method,
-    size: plan.size,
-    partSize: plan.partSize,
-    checksum,
-    triedForMs: triedSince === null ? null : Math.max(0, context.platform.clock.now() - triedSince),
-  });
+  const triedForMs = triedSince === null ? null : Math.max(0, context.platform.clock.now() - triedSince);
+  const answer = await context.storage.begin(beginIntentOf(upload.record, triedForMs));
   await context.apply(upload, { type: "begun", token: answer.token, key: answer.key });
+}
+
+/** @param triedForMs milliseconds since the first try whose answer was lost; null if there was none */
+export function beginIntentOf(record: UploadRecord, triedForMs: number | null): BeginIntent {
+  const { id: uploadId, wantedKey: key, type, name, method, plan, checksum } = record;
+  const { size, partSize } = plan;
+  return { uploadId, key, type, name, method, size, partSize, checksum, triedForMs };
 }
 
 async function send(upload: LiveUpload, record: Uploading, context: DriveContext): Promise<void> {

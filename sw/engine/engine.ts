@@ -9,6 +9,7 @@ import { retryDelayMs } from "../model/index.ts";
 import type { Lifecycle } from "../pages/index.ts";
 import { type ChecksumAlgorithm, md5 } from "../parts/index.ts";
 import type { Platform } from "../platform/index.ts";
+import { BeginAhead } from "./begin-ahead.ts";
 import { Commands } from "./commands.ts";
 import { createBackgroundFetches, isPageHoldingHandOver } from "./hand-over.ts";
 import { HandedOverUploads } from "./handed-over-uploads.ts";
@@ -31,6 +32,8 @@ export interface EngineContext {
   readonly platform: Platform;
   readonly database: UploadDatabase;
   readonly storage: UploadStorage;
+  /** Whether there is a relay, so that the browser may carry uploads. */
+  readonly hasRelay: boolean;
   /** Another user's uploads are shown and driven from now on. */
   readonly onOwner: () => void;
   readonly options: EngineOptions;
@@ -64,6 +67,7 @@ export async function startEngine(context: EngineContext): Promise<Engine> {
   const dispose = () => {
     hasEnded = true;
     supervisor.stop();
+    ahead.stop();
     publisher.close();
     database.close();
     // Gives the lock back.
@@ -86,6 +90,7 @@ export async function startEngine(context: EngineContext): Promise<Engine> {
     isStored: (id) => roster.isStored(id),
     apply: (upload, event) => roster.apply(upload, event),
     onSettled: () => supervisor.checkForWork(),
+    onFailure: fail,
   });
   roster.on("ended", (id) => copies.ended(id));
   const supervisor = new Supervisor({
@@ -109,6 +114,14 @@ export async function startEngine(context: EngineContext): Promise<Engine> {
     lifecycle,
     name,
   });
+  const ahead = new BeginAhead({
+    roster,
+    supervisor,
+    clock,
+    isKeeperThere: () => isPageHoldingHandOver(platform, name),
+    onFailure: fail,
+  });
+  if (!context.hasRelay || !platform.backgroundFetch) ahead.stop();
   database.onClosed(() => fail(new Error("the database was closed")));
 
   try {
@@ -137,6 +150,7 @@ export async function startEngine(context: EngineContext): Promise<Engine> {
         .catch((error: unknown) => console.warn("backhaul: orphans are left.", error));
       if (hasEnded) return;
       supervisor.drive();
+      ahead.check();
       void roster.prune(options.keepEnded);
       await ended;
     })
@@ -154,6 +168,7 @@ export async function startEngine(context: EngineContext): Promise<Engine> {
       clock,
       trace,
       keepEnded: options.keepEnded,
+      ahead,
       algorithmOf: (kind) => [checksum, md5].find((algorithm) => algorithm.kind === kind),
     }),
     supervisor,

@@ -32,6 +32,12 @@ export class Gates {
     return Math.max(...this.#all.map((gate) => gate.waitMs(now)));
   }
 
+  /** The same for an upload that needs no user any more, but its token. */
+  get waitMsUnattended(): number {
+    const now = this.#platform.clock.elapsed();
+    return Math.max(this.server.waitMs(now), this.s3.waitMs(now));
+  }
+
   /** Whether a gate is shut, so that uploads are tried one at a time. */
   get areShut(): boolean {
     return this.#all.some(({ isOpen }) => isOpen);
@@ -78,8 +84,24 @@ export class Gates {
         throw error;
       }
     };
+    const { beginMany } = storage;
     return {
       begin: (intent) => watch("begin", storage.begin(intent)),
+      ...(beginMany && {
+        beginMany: async (intents) => {
+          let outcomes: Awaited<ReturnType<typeof beginMany>> = [];
+          const all = beginMany.call(storage, intents).then((answer) => {
+            outcomes = answer;
+            const faults = answer.filter((outcome) => outcome instanceof StorageFault);
+            // One that has begun shows that the way is open, whatever was wrong with the others.
+            if (faults[0] && faults.length === answer.length) throw faults[0];
+          });
+          await watch("begin", all).catch((error: unknown) => {
+            if (outcomes.length === 0) throw error;
+          });
+          return outcomes;
+        },
+      }),
       sign: (token, parts) => watch("sign", storage.sign(token, parts)),
       uploadedParts: (token, after) => watch("uploadedParts", storage.uploadedParts(token, after)),
       complete: (token, parts) => watch("complete", storage.complete(token, parts)),
@@ -98,7 +120,9 @@ export class Gates {
   }
 
   #succeeded(operation: keyof UploadStorage, startedAt: number, onOpened: () => void): void {
-    const hasSignedIn = this.auth.succeeded();
+    const isUsers = !NEEDS_NO_USER.has(operation);
+    if (!isUsers) this.auth.leave(startedAt);
+    const hasSignedIn = isUsers && this.auth.succeeded();
     const { server } = this;
     const isTelling =
       this.#serverFault === undefined ||
@@ -113,6 +137,9 @@ export class Gates {
 
 /** The operations for which the server needs S3. That it can do others says nothing about these. */
 const ASKS_S3: ReadonlySet<keyof UploadStorage> = new Set(["uploadedParts", "complete", "abort"]);
+
+/** The operations for which an upload's token may be enough: their success says nothing about the user's sign-in. */
+const NEEDS_NO_USER: ReadonlySet<keyof UploadStorage> = new Set(["uploadedParts", "complete"]);
 
 /** A user who has to sign in does so by a page, which tells; these are for apps whose pages don't. */
 const FIRST_SIGN_IN_MS = 60_000;

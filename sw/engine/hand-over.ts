@@ -12,7 +12,7 @@ import type { Supervisor } from "./supervisor.ts";
 const USABLE_SHARE = 0.8;
 
 export interface HandOverOptions {
-  readonly platform: Pick<Platform, "backgroundFetch" | "cookies" | "clock" | "locks">;
+  readonly platform: Pick<Platform, "backgroundFetch" | "cookies" | "clock" | "fetch" | "locks" | "worker">;
   readonly roster: Roster;
   readonly supervisor: Supervisor;
   readonly uploads: HandedOverUploads;
@@ -35,10 +35,12 @@ export function createBackgroundFetches(options: HandOverOptions): BackgroundFet
     partsArrived: (id, token, parts) => uploads.partsArrived(id, token, parts),
     prefersBrowser: (id) => uploads.prefersBrowser(id),
     isForeign: (id) => uploads.isForeign(id),
-    rangesInDoubt: (ranges) => uploads.rangesInDoubt(ranges),
-    browserProgresses: () => void leaveRest(),
+    isResting: (id) => uploads.isResting(id),
+    rangesInDoubt: (ranges, inMs) => uploads.rangesInDoubt(ranges, inMs),
+    browserProgresses: () => void leaveRest().catch(() => {}),
   });
   roster.on("ended", (id) => void fetches.release(id).catch(() => {}));
+  roster.on("paused", (id) => void fetches.release(id).catch(() => {}));
 
   async function leaveRest(): Promise<void> {
     const { secondsLeft } = supervisor;

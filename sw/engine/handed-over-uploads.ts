@@ -7,6 +7,7 @@ import type { UploadDatabase } from "../database/index.ts";
 import { openBytes } from "../files/index.ts";
 import { canBecomeUnmet } from "../model/index.ts";
 import type { Clock } from "../platform/index.ts";
+import type { LiveUpload } from "./live-upload.ts";
 import type { Roster } from "./roster.ts";
 import type { Supervisor } from "./supervisor.ts";
 
@@ -36,6 +37,12 @@ export class HandedOverUploads {
     const { roster } = this.#options;
     const upload = roster.get(id);
     return upload !== undefined && !roster.isOwn(upload);
+  }
+
+  /** Whether nothing is to be sent of the upload. */
+  isResting(id: string): boolean {
+    const state = this.#options.roster.get(id)?.record.state;
+    return state === "paused" || state === "done" || state === "canceled" || state === "failed";
   }
 
   /** The uploads that a page could hand over now: open at S3, and neither ended nor paused. */
@@ -73,6 +80,7 @@ export class HandedOverUploads {
     if (news.length === 0) return;
     await database.partsDone(id, token, news);
     for (const receipt of news) upload.partFound(receipt);
+    tryUnattended(upload);
     supervisor.progressed(
       id,
       news.map(({ partNumber }) => partNumber),
@@ -81,9 +89,18 @@ export class HandedOverUploads {
     supervisor.startDueWork();
   }
 
-  /** Somebody else may have stored parts of these ranges; they are looked up before they are sent. */
-  async rangesInDoubt(ranges: readonly PartRange[]): Promise<void> {
+  /**
+   * Somebody else may have stored parts of these ranges; they are looked up before they are sent.
+   *
+   * @param inMs when to look them up, in milliseconds: before, it would come too early
+   */
+  async rangesInDoubt(ranges: readonly PartRange[], inMs = 0): Promise<void> {
     const { roster, database, supervisor, clock } = this.#options;
+    const dueAt = clock.elapsed() + inMs;
+    const writes: { readonly id: string; readonly token: string; readonly partNumbers: readonly number[] }[] =
+      [];
+    // The ledgers in memory come first, all of them: while the database is written, a part may be started, or come back
+    // unsent, and a write may fail.
     for (const { uploadId, ...range } of ranges) {
       const upload = roster.get(uploadId);
       if (!upload) continue;
@@ -92,11 +109,12 @@ export class HandedOverUploads {
       const partNumbers = partNumbersOf(range).filter(
         (part) => part <= record.plan.partCount && !upload.ledger.isDone(part),
       );
-      // The ledger in memory comes first: while the database is written, a part may be started, or come back
-      // unsent.
-      for (const partNumber of partNumbers) upload.ledger.suspect(partNumber, clock.elapsed());
-      await database.doubtParts(uploadId, record.remote.token, partNumbers);
+      for (const partNumber of partNumbers) upload.ledger.suspect(partNumber, dueAt);
+      upload.confirmedElsewhere();
+      if (partNumbers.length > 0) writes.push({ id: uploadId, token: record.remote.token, partNumbers });
+      tryUnattended(upload);
     }
+    for (const { id, token, partNumbers } of writes) await database.doubtParts(id, token, partNumbers);
     supervisor.startDueWork();
   }
 
@@ -108,9 +126,16 @@ export class HandedOverUploads {
       if (!upload) continue;
       if (lane !== upload.lane) trace({ type: "lane", id, lane });
       upload.lane = lane;
-      if (upload.isLeftToBrowser) upload.halt();
+      // Parts that are on their way would be sent twice if they were broken off.
+      if (upload.isLeftToBrowser) upload.leavesRest = true;
       roster.touch(upload);
     }
     supervisor.startDueWork();
   }
+}
+
+/** What waits for its user may need none any more. */
+function tryUnattended(upload: LiveUpload): void {
+  const { record } = upload;
+  if (record.state === "waiting" && record.reason === "auth" && upload.needsNoUser) upload.makeDue();
 }

@@ -36,6 +36,8 @@ export class LiveUpload implements SendingUpload, FileHolder {
   etagsAreOpaque = false;
   lastFault: StorageFault | undefined;
   lane: Lane = "worker";
+  /** The browser sends what is left: parts that are on their way are sent to their end, and no other is begun. */
+  leavesRest = false;
   /** Faults in a row in aborting what an ended upload has left open. */
   settleAttempts = 0;
   readonly #clock: LiveClock;
@@ -58,8 +60,12 @@ export class LiveUpload implements SendingUpload, FileHolder {
   }
 
   set record(record: UploadRecord) {
+    const before = this.#record;
     this.#record = record;
     if (record.state !== "waiting" || record.nextAttemptAt === null) return;
+    // The same wait may have been shortened.
+    if (before !== record && before.state === "waiting" && before.nextAttemptAt === record.nextAttemptAt)
+      return;
     // The wait is measured by a clock that nobody sets. The device's clock may have been set since the wait
     // began, which must not make it longer.
     const planned = Math.max(0, record.nextAttemptAt - record.updatedAt);
@@ -98,6 +104,12 @@ export class LiveUpload implements SendingUpload, FileHolder {
     return laneOption === "browser" && state === "uploading" && this.lane === "browser";
   }
 
+  /** What is left is to look parts up and to complete it, for which its token may be enough with nobody signed in. */
+  get needsNoUser(): boolean {
+    const record = this.#record;
+    return "remote" in record && record.remote.at === "open" && !this.ledger.hasPending;
+  }
+
   get signal(): AbortSignal {
     return this.#halt.signal;
   }
@@ -110,6 +122,7 @@ export class LiveUpload implements SendingUpload, FileHolder {
   /** Makes it ready for a new driver, or for parts whose rows were changed as a whole. */
   restart(parts?: readonly PartRecord[]): void {
     if (this.#halt.signal.aborted) this.#halt = new AbortController();
+    this.leavesRest = false;
     if (parts) this.ledger = new PartLedger(this.#record.plan, parts);
     const shownBytes = this.#beginsAnew ? this.ledger.doneBytes : this.#progress.shownBytes;
     this.#progress = startProgress(shownBytes, this.#clock.elapsed());
@@ -139,7 +152,7 @@ export class LiveUpload implements SendingUpload, FileHolder {
     return this.#events.on("confirmedElsewhere", callback);
   }
 
-  /** Tells whoever sends the parts that some were confirmed by another way. */
+  /** Tells whoever sends the parts that some were confirmed by another way, or may be looked up now. */
   confirmedElsewhere(): void {
     this.#events.emit("confirmedElsewhere", undefined);
   }

@@ -2,11 +2,12 @@ import type { WireSnapshot } from "../../src/core/snapshot.ts";
 import {
   type Broadcast,
   type ListMark,
+  type MarkedList,
   type PartsBroadcast,
   PROTOCOL_VERSION,
   partsChannel,
   type ScopedName,
-  type UploadList,
+  SNAPSHOTS_PER_MESSAGE,
 } from "../../src/protocol/protocol.ts";
 import type { Channel, Platform } from "../platform/index.ts";
 
@@ -74,7 +75,7 @@ export class Publisher {
   }
 
   /** The list that a page starts from; broadcasts with higher numbers follow it. */
-  list(uploads: readonly WireSnapshot[]): Omit<UploadList, "hasRelay"> {
+  list(uploads: readonly WireSnapshot[]): MarkedList {
     return { epoch: this.#epoch, sequence: this.#sequence, uploads };
   }
 
@@ -102,14 +103,18 @@ export class Publisher {
     if (changed.length === 0 && removed.length === 0 && !this.#isPromised) return;
     this.#isPromised = false;
     this.#sequence += 1;
-    this.#channel.post({
-      backhaul: PROTOCOL_VERSION,
-      type: "changed",
-      epoch: this.#epoch,
-      sequence: this.#sequence,
-      changed,
-      removed,
-    } satisfies Broadcast);
+    const { length } = changed;
+    for (let from = 0, slice = 0; from === 0 || from < length; from += SNAPSHOTS_PER_MESSAGE, slice++)
+      this.#channel.post({
+        backhaul: PROTOCOL_VERSION,
+        type: "changed",
+        epoch: this.#epoch,
+        sequence: this.#sequence,
+        slice,
+        isLast: from + SNAPSHOTS_PER_MESSAGE >= length,
+        changed: changed.slice(from, from + SNAPSHOTS_PER_MESSAGE),
+        removed: from === 0 ? removed : [],
+      } satisfies Broadcast);
   }
 
   /** Whether pages don't know it yet. */

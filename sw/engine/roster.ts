@@ -26,6 +26,8 @@ type RosterEvents = {
   changed: undefined;
   /** The upload with this id has come to its end. */
   ended: string;
+  /** The upload with this id was paused. */
+  paused: string;
   /** The uploads of this user are shown and driven from now on. */
   owner: string;
 };
@@ -168,6 +170,7 @@ export class Roster {
         withoutBytes.push(upload.id);
       }
       if (!record || isFinal(record)) this.#events.emit("ended", upload.id);
+      else if (record.state === "paused") this.#events.emit("paused", upload.id);
       // Whoever drives it already goes on by itself, or says when it lets go.
       isToBeDriven ||= effects.includes("drive") && !upload.driving;
     }

@@ -106,6 +106,17 @@ export class Supervisor {
     roster.on("changed", () => this.startDueWork());
   }
 
+  /** The storage. Its calls tell all uploads how the way to it is. */
+  get storage(): UploadStorage {
+    return this.#context.storage;
+  }
+
+  /** Whether this worker drives, and nothing is known to be in the way. */
+  get isWayOpen(): boolean {
+    const isRoom = this.#noRoomUntil <= this.#options.platform.clock.elapsed();
+    return this.#isDriver && !this.#leavesRestToBrowser && !this.#gates.areShut && isRoom;
+  }
+
   /** Reads what earlier workers have measured. */
   async recall(): Promise<void> {
     this.#knownSpeed = await this.#context.database.partSpeed();
@@ -114,6 +125,13 @@ export class Supervisor {
   /** Bytes per second of one part among the parallel ones, as measured last in this browser; null if never. */
   get partSpeed(): number | null {
     return this.#context.pace.steadySpeed ?? this.#knownSpeed;
+  }
+
+  /** Bytes per second of all parts together: at the moment, or of one part at least; null if never measured. */
+  get linkSpeed(): number | null {
+    let bytesPerSecond = 0;
+    for (const upload of this.#driven) bytesPerSecond += upload.bytesPerSecond ?? 0;
+    return bytesPerSecond > 0 ? bytesPerSecond : this.partSpeed;
   }
 
   /** From now on this worker is the one that drives. */
@@ -139,7 +157,11 @@ export class Supervisor {
   set leavesRestToBrowser(leaves: boolean) {
     if (leaves === this.#leavesRestToBrowser) return;
     this.#leavesRestToBrowser = leaves;
-    if (leaves) for (const upload of this.#options.roster.unfinished()) upload.halt();
+    // Parts that are on their way would be sent twice if they were broken off.
+    for (const upload of this.#options.roster.unfinished()) {
+      upload.leavesRest = leaves;
+      upload.confirmedElsewhere();
+    }
     this.startDueWork();
   }
 
@@ -183,14 +205,14 @@ export class Supervisor {
   get isBusy(): boolean {
     const { copies, roster } = this.#options;
     if (copies.isBusy) return true;
-    if (this.#leavesRestToBrowser) return false;
     if (this.#driven.size > 0) return true;
+    if (this.#leavesRestToBrowser) return false;
     const { isSignedOut } = this.#gates;
     return roster.unfinished().some((upload) => {
       const { record, isBeingWritten, isLeftToBrowser, dueAt } = upload;
       if (isBeingWritten) return true;
-      // Without a user nothing moves; a page says when there is one.
-      if (isSignedOut) return false;
+      // Without a user no byte moves; a page says when there is one.
+      if (isSignedOut && !upload.needsNoUser) return false;
       if ((isActive(record) && !isLeftToBrowser) || owesAbort(record)) return true;
       // The night may be far; a page rings when it has come.
       return (
@@ -257,6 +279,7 @@ export class Supervisor {
     if (now >= this.#lookAt) this.#lookAtAll(now);
     const gateMs = this.#gates.waitMs;
     if (gateMs === 0) this.#startReady(now);
+    else if (this.#gates.waitMsUnattended === 0) this.#startUnattended(now);
     const gateAt = this.#ready.length > 0 && gateMs > 0 ? now + gateMs : Number.POSITIVE_INFINITY;
     const next = Math.min(this.#lookAt, gateAt);
     if (next === Number.POSITIVE_INFINITY) return;
@@ -307,6 +330,14 @@ export class Supervisor {
         this.#start(upload);
       }
       this.#ready.pop();
+    }
+  }
+
+  /** Only the user's sign-in is missing: starts those that get to their end without it. */
+  #startUnattended(now: number): void {
+    for (const upload of this.#ready.toReversed()) {
+      if (this.#driven.size >= this.#maxDriven) return;
+      if (upload.needsNoUser && this.#isStartable(upload, now)) this.#start(upload);
     }
   }
 

@@ -3,8 +3,9 @@ import type { Source } from "../../src/protocol/protocol.ts";
 import type { UploadDatabase } from "../database/index.ts";
 import { isFinal, needsBytes, type UploadEvent, type UploadRecord } from "../model/index.ts";
 import type { Platform } from "../platform/index.ts";
+import { CopyTurns } from "./copy-turns.ts";
 import { hasRoomFor } from "./room.ts";
-import { type FileHolder, openBytes, openSource } from "./sources.ts";
+import { type FileHolder, openSource } from "./sources.ts";
 
 export interface FileCopiesOptions<Upload extends FileHolder> {
   readonly database: UploadDatabase;
@@ -15,6 +16,8 @@ export interface FileCopiesOptions<Upload extends FileHolder> {
   readonly apply: (upload: Upload, event: UploadEvent) => Promise<void>;
   /** One copy less is under way. */
   readonly onSettled: () => void;
+  /** The database is lost, and with it whatever rests on it. */
+  readonly onFailure: (error: unknown) => void;
 }
 
 /** Keeps files in the database, so that they outlive page and worker: copies, which outlive the file too, or handles. */
@@ -22,19 +25,25 @@ export class FileCopies<Upload extends FileHolder> {
   readonly #options: FileCopiesOptions<Upload>;
   /** Copies under way, by upload. */
   readonly #underWay = new Map<string, { readonly settled: Promise<void>; readonly stop: AbortController }>();
-  #last: Promise<void> = Promise.resolve();
+  readonly #turns: CopyTurns;
+  #estimating: Promise<StorageEstimate> | undefined;
   /** Ids of uploads whose bytes are kept before they are added. */
   readonly #coming = new Set<string>();
 
   constructor(options: FileCopiesOptions<Upload>) {
     this.#options = options;
+    this.#turns = new CopyTurns(options.database.chunkBytes);
   }
 
   get isBusy(): boolean {
     return this.#underWay.size > 0;
   }
 
-  /** Settles once this upload's bytes are kept, or can't be. */
+  /**
+   * Settles once this upload's bytes are kept, or can't be.
+   *
+   * @throws {UploadError} `DATABASE_CLOSED`: another connection may still keep them
+   */
   async settled(id: string): Promise<void> {
     await this.#underWay.get(id)?.settled;
   }
@@ -48,19 +57,25 @@ export class FileCopies<Upload extends FileHolder> {
   accept(upload: Upload, source: Source, bytes: Blob): void {
     if (isFinal(upload.record) || this.#underWay.has(upload.id)) return;
     upload.bytes = bytes;
-    // The worker died between the record and its bytes, and the page has sent the file again.
-    void this.#wake(upload);
-    // One after another: a thousand copies at once would keep the database from everything else.
+    // The worker died between the record and its bytes, and the page has sent the file again. Where the record can't be
+    // written, the copy can't be kept either, and its page is told.
+    this.#wake(upload).catch(() => {});
     const stop = new AbortController();
-    const copy = this.#last
-      .then(() => this.#keep(upload, source, stop.signal))
-      // The next one has its turn, whatever became of this one.
-      .catch((error: unknown) => console.warn("backhaul: the copy of a file has failed.", error));
-    this.#last = copy;
-    const settled = copy.finally(() => {
-      this.#underWay.delete(upload.id);
-      this.#options.onSettled();
-    });
+    const settled = this.#turns
+      .run(sizeOf(source), () => this.#keep(upload, source, stop.signal))
+      .catch((error: unknown) => {
+        if (isDatabaseClosed(error)) {
+          this.#options.onFailure(error);
+          throw error;
+        }
+        console.warn("backhaul: the copy of a file has failed.", error);
+      })
+      .finally(() => {
+        this.#underWay.delete(upload.id);
+        this.#options.onSettled();
+      });
+    // Those who wait for it are told; often nobody does any more.
+    settled.catch(() => {});
     this.#underWay.set(upload.id, { settled, stop });
   }
 
@@ -129,12 +144,13 @@ export class FileCopies<Upload extends FileHolder> {
       // The upload may have ended meanwhile.
       if (!needsBytes(upload.record)) return await database.deleteBytes([upload.id]);
       // From now on the copy is read: the file on disk may change or vanish.
-      if (source instanceof Blob) upload.bytes = await openBytes(database, upload.record);
+      if (source instanceof Blob) upload.bytes = undefined;
       await apply(upload, { type: "stored", durability: durabilityOf(source) });
       // Its driver may have found the file missing since it was given.
       await this.#wake(upload);
     } catch (error) {
       if (signal.aborted) return;
+      if (isDatabaseClosed(error)) throw error;
       if (error instanceof UploadError && error.code === "FILE_CHANGED")
         await apply(upload, { type: "fail", error: toWire(error) });
       // Without room for a copy the upload goes on from memory, and its snapshot says so.
@@ -143,12 +159,30 @@ export class FileCopies<Upload extends FileHolder> {
     }
   }
 
+  /** One question to the browser for all copies that begin at the same time. */
+  #storageEstimate(): Promise<StorageEstimate> {
+    this.#estimating ??= this.#options.platform.storageEstimate().finally(() => {
+      this.#estimating = undefined;
+    });
+    return this.#estimating;
+  }
+
   /** Refuses a copy that can't fit, so that it isn't begun. */
   async #checkRoom(sources: readonly Source[]): Promise<void> {
-    const bytes = sources.reduce((sum, source) => sum + (source instanceof Blob ? source.size : 0), 0);
-    if (bytes > 0 && !(await hasRoomFor(bytes, this.#options.platform)))
+    const bytes = sources.reduce((sum, source) => sum + sizeOf(source), 0);
+    if (bytes > 0 && !(await hasRoomFor(bytes, { storageEstimate: () => this.#storageEstimate() })))
       throw new UploadError("QUOTA_EXCEEDED");
   }
+}
+
+/** The engine ends with its connection, and the bytes that it has in memory are of no use to the next one. */
+function isDatabaseClosed(error: unknown): boolean {
+  return error instanceof UploadError && error.code === "DATABASE_CLOSED";
+}
+
+/** Bytes that a copy of the source needs. Of a handle's file none is made. */
+function sizeOf(source: Source): number {
+  return source instanceof Blob ? source.size : 0;
 }
 
 /** How long an upload's bytes last once its source is kept. */

@@ -109,11 +109,22 @@ export class PartLedger {
     this.#doubtful.set(partNumber, { ...trouble, dueAt });
   }
 
-  /** Somebody else may have sent the part, or be sending it. From `now` on it is looked up before it is sent. */
-  suspect(partNumber: number, now: number): void {
+  /** Somebody else may have sent the part, or be sending it. From `dueAt` on it is looked up before it is sent. */
+  suspect(partNumber: number, dueAt: number): void {
     if (this.isDone(partNumber)) return;
-    if (this.#flying.has(partNumber)) this.#suspected.add(partNumber);
-    else this.doubt(partNumber, now);
+    if (this.#flying.has(partNumber)) {
+      this.#suspected.add(partNumber);
+      return;
+    }
+    const trouble = this.#troubleOf(partNumber);
+    this.#leave(partNumber);
+    this.#doubtful.set(partNumber, { ...trouble, dueAt, isOthers: true });
+  }
+
+  /** Whether somebody else is still sending parts of it, for which it is worth to wait. */
+  get awaitsOthers(): boolean {
+    for (const { isOthers } of this.#doubtful.values()) if (isOthers) return true;
+    return false;
   }
 
   /** Faults in a row that this part has had. */
@@ -213,4 +224,6 @@ const NO_TROUBLE: Trouble = { attempts: 0, error: null };
 
 interface Doubt extends Trouble {
   readonly dueAt: number;
+  /** Another than this worker may be sending the part. */
+  readonly isOthers?: true;
 }

@@ -3,29 +3,36 @@ import type { ChecksumKind } from "../../src/core/checksum.ts";
 import { toWire, UploadError } from "../../src/core/errors.ts";
 import type { StorageLimits } from "../../src/core/limits.ts";
 import type { EngineOptions } from "../../src/core/options.ts";
-import type {
-  AddRequest,
-  BelievedOwner,
-  HandOverCandidate,
-  ListMark,
-  Reply,
-  Source,
-  UploadList,
-  WorkerApi,
+import {
+  type AddRequest,
+  type BelievedOwner,
+  type HandOverCandidate,
+  type ListMark,
+  type MarkedList,
+  type Reply,
+  SNAPSHOTS_PER_MESSAGE,
+  type Source,
+  type WorkerApi,
 } from "../../src/protocol/protocol.ts";
 import {
   addRequests,
   anyId,
+  batchId,
   believedOwner,
   headerRecord,
+  listPlace,
+  listRestId,
   ownerName,
   source,
+  stagedBatch,
   uploadId,
 } from "../../src/protocol/schemas.ts";
 import { openSource } from "../files/index.ts";
 import type { UploadRecord } from "../model/index.ts";
 import type { Clock } from "../platform/index.ts";
+import { ListRests } from "./list-rests.ts";
 import { newUpload } from "./new-upload.ts";
+import { StagedFiles } from "./staged-files.ts";
 
 /** An upload that was just asked for. */
 export interface NewUpload {
@@ -41,9 +48,11 @@ export interface UploadCommands {
   readonly owner: string;
   /** Bytes per second of one part, as measured last; null if never. */
   readonly partSpeed: number | null;
+  /** Bytes per second of all parts together, as measured last; null if never. */
+  readonly linkSpeed: number | null;
   /** The mark at which pages will see everything that was done so far. */
   promiseMark(): ListMark;
-  list(): Omit<UploadList, "hasRelay">;
+  list(): MarkedList;
   checkOwner(believed: BelievedOwner): void;
   add(uploads: readonly NewUpload[]): Promise<void>;
   pause(id: string | null): Promise<void>;
@@ -72,11 +81,15 @@ export interface ApiContext {
   readonly checksum: ChecksumKind;
   readonly options: Pick<EngineOptions, "partSize" | "multipartThresholdBytes">;
   readonly clock: Pick<Clock, "now">;
+  /** A random UUID, version 4. */
+  readonly uuid: () => string;
 }
 
 /** Creates the API that pages call. It checks every argument, since arguments come from outside. */
 export function createWorkerApi(context: ApiContext): WorkerApi {
   const { commands, setAuth, relay, clock } = context;
+  const staged = new StagedFiles();
+  const rests = new ListRests(context.uuid);
 
   /** A call that may change something, answered with the mark at which pages see the change. */
   const command = (work: (commands: UploadCommands) => Promise<void>) =>
@@ -87,10 +100,19 @@ export function createWorkerApi(context: ApiContext): WorkerApi {
     });
 
   const api: WorkerApi = {
-    add: (requests: unknown, believed: unknown) =>
-      command(async (ready) => {
+    stage: (id: unknown, requests: unknown) =>
+      reply(async () => {
+        staged.add(check(batchId, id), check(addRequests, requests) as readonly AddRequest[]);
+        return null;
+      }),
+    add: (requests: unknown, believed: unknown, batch: unknown) =>
+      reply(async () => {
+        const ready = await commands();
         ready.checkOwner(check(believedOwner, believed));
-        const checked = check(addRequests, requests) as readonly AddRequest[];
+        const given = check(addRequests, requests) as readonly AddRequest[];
+        const before = staged.remove(check(stagedBatch, batch));
+        if (!before) return null;
+        const checked = [...before, ...given].filter(({ hasEnded }) => !hasEnded);
         const { owner, partSpeed } = ready;
         // Once for all of them: turns go by it, and what was added together has come at one time.
         const now = clock.now();
@@ -100,9 +122,32 @@ export function createWorkerApi(context: ApiContext): WorkerApi {
           const { requireDurable = false } = request.options;
           return { record, bytes, source: request.source, requireDurable };
         });
-        await ready.add(await Promise.all(uploads));
+        const added = await Promise.all(uploads);
+        try {
+          await ready.add(added);
+          return ready.promiseMark();
+        } catch (error) {
+          // The browser has closed the database over it. Adding an id again only gives it its bytes.
+          const next = isDatabaseClosed(error) ? await commands() : ready;
+          if (next === ready) throw error;
+          next.checkOwner(owner);
+          await next.add(added);
+          return next.promiseMark();
+        }
       }),
-    list: () => reply(async () => ({ ...(await commands()).list(), hasRelay: relay !== null })),
+    list: () =>
+      reply(async () => {
+        const ready = await commands();
+        const { uploads, ...mark } = ready.list();
+        const rest = rests.keep(ready.owner, uploads);
+        const first = uploads.slice(0, SNAPSHOTS_PER_MESSAGE);
+        return { ...mark, uploads: first, hasRelay: relay !== null, rest };
+      }),
+    listRest: (id: unknown, from: unknown) =>
+      reply(async () => {
+        const { owner } = await commands();
+        return rests.slice(owner, check(listRestId, id), check(listPlace, from)) ?? null;
+      }),
     pause: (id: unknown) => command((ready) => ready.pause(check(anyId, id))),
     resume: (id: unknown) => command((ready) => ready.resume(check(anyId, id))),
     retry: (id: unknown) => command((ready) => ready.retry(check(anyId, id))),
@@ -127,7 +172,8 @@ export function createWorkerApi(context: ApiContext): WorkerApi {
       reply(async () => {
         const ready = await commands();
         ready.checkOwner(check(believedOwner, owner));
-        return { relay, uploads: await ready.handOverCandidates() };
+        const { linkSpeed: bytesPerSecond } = ready;
+        return { relay, bytesPerSecond, uploads: await ready.handOverCandidates() };
       }),
   };
   // Without a prototype, calls can reach nothing but the API's own functions.
@@ -142,6 +188,10 @@ async function reply<T>(work: () => Promise<T>): Promise<Reply<T>> {
     console.error("backhaul:", error);
     return { ok: false, error: toWire(new UploadError("INTERNAL", String(error))) };
   }
+}
+
+function isDatabaseClosed(error: unknown): boolean {
+  return error instanceof UploadError && error.code === "DATABASE_CLOSED";
 }
 
 function check<T>(

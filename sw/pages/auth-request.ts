@@ -1,18 +1,20 @@
 import { PROTOCOL_VERSION } from "../../src/protocol/protocol.ts";
 import type { Platform } from "../platform/index.ts";
-import { tellPages } from "./keep-alive.ts";
+import type { PageClients } from "./page-clients.ts";
 
 /** A page that has headers gives them within this; one that has none says nothing. */
 const ANSWER_MS = 5_000;
 
 /** Asks the pages for the headers that the app's server wants: only they know who is signed in. */
 export class AuthRequest {
-  readonly #platform: Pick<Platform, "clock" | "clients">;
+  readonly #clock: Platform["clock"];
+  readonly #pages: Pick<PageClients, "all" | "tell">;
   readonly #waiting: (() => void)[] = [];
   #undoTimer = () => {};
 
-  constructor(platform: Pick<Platform, "clock" | "clients">) {
-    this.#platform = platform;
+  constructor({ clock }: Pick<Platform, "clock">, pages: Pick<PageClients, "all" | "tell">) {
+    this.#clock = clock;
+    this.#pages = pages;
   }
 
   /** Settles once a page has given headers, or when none will. However many ask, the pages are asked once. */
@@ -30,11 +32,10 @@ export class AuthRequest {
   }
 
   async #ask(): Promise<void> {
-    const { clients, clock } = this.#platform;
-    this.#undoTimer = clock.after(ANSWER_MS, () => this.answered());
+    this.#undoTimer = this.#clock.after(ANSWER_MS, () => this.answered());
     try {
-      if ((await clients.windows()).length === 0) return this.answered();
-      await tellPages(this.#platform, { backhaul: PROTOCOL_VERSION, type: "authWanted" });
+      if ((await this.#pages.all()).length === 0) return this.answered();
+      await this.#pages.tell({ backhaul: PROTOCOL_VERSION, type: "authWanted" });
     } catch {
       // Pages that can't be asked will not answer.
       this.answered();

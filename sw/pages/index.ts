@@ -2,6 +2,7 @@
 
 export { createWorkerApi, type NewUpload, type UploadCommands } from "./api.ts";
 export { AuthRequest } from "./auth-request.ts";
-export { keepAlive, tellPages } from "./keep-alive.ts";
+export { keepAlive } from "./keep-alive.ts";
 export { Lifecycle } from "./lifecycle.ts";
 export { createMessageHandler } from "./messages.ts";
+export { PageClients } from "./page-clients.ts";

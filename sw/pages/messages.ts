@@ -24,6 +24,8 @@ export function createMessageHandler(
     readonly handedOver: (message: HandedOver, clientId: string) => Promise<void>;
     /** Something may have changed outside. */
     readonly visit: () => Promise<void>;
+    /** A page has spoken, in this version of the protocol. */
+    readonly spoke?: (clientId: string) => void;
   },
 ): (event: Pick<ExtendableMessageEvent, "data" | "source">) => Promise<void> | undefined {
   /** Calls being worked on, by Comlink's id. A page repeats a call until it is answered. */
@@ -34,11 +36,17 @@ export function createMessageHandler(
     if (!isEnvelope(message) || !isPage(source)) return undefined;
     const post = (answer: WorkerMessage) => source.postMessage(answer);
     if (message.backhaul !== PROTOCOL_VERSION) {
+      // Another app's page, which takes every worker's "stay" for its own worker's, wants nothing here.
+      if (message.type === "here") return undefined;
       post({ backhaul: PROTOCOL_VERSION, type: "mismatch" });
       return Promise.resolve();
     }
     if (!isPageMessage(message)) return undefined;
+    handlers.spoke?.(source.id);
     switch (message.type) {
+      case "hello":
+        post({ backhaul: PROTOCOL_VERSION, type: "welcome" });
+        return Promise.resolve();
       case "here":
         return Promise.resolve();
       case "wake":
@@ -93,7 +101,7 @@ function isPage(source: unknown): source is PageClient {
 }
 
 function isPageMessage(value: { readonly type: unknown }): value is PageMessage {
-  if (value.type === "here" || value.type === "wake") return true;
+  if (value.type === "hello" || value.type === "here" || value.type === "wake") return true;
   if (value.type === "handedOver") return v.is(handedOver, value);
   return value.type === "call" && "message" in value && v.is(callMessage, value.message);
 }

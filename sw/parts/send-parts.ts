@@ -84,6 +84,8 @@ class PartSender {
   readonly #odd = new Map<number, PartReceipt>();
   #failure: { readonly error: unknown } | undefined;
   #isLookingUp = false;
+  /** Ends the wait for the next part in doubt. */
+  #stopWaiting = () => {};
 
   constructor(
     upload: SendingUpload,
@@ -114,12 +116,14 @@ class PartSender {
     const undo = this.#upload.onConfirmedElsewhere(() => {
       // The parts that are still being sent have arrived by the other way.
       if (ledger.isComplete) this.#stop.abort();
+      this.#stopWaiting();
     });
     try {
       while (!this.#failure && !this.#signal.aborted && !ledger.isComplete) {
         if (this.#startLookUp()) continue;
-        if (!this.#isResting && ledger.hasPending) await this.#startPart();
-        else if (this.#underWay.size > 0) await this.#somethingSettles();
+        if (!this.#isResting && !this.#upload.leavesRest && ledger.hasPending) await this.#startPart();
+        else if (this.#underWay.size > 0 || (ledger.awaitsOthers && !this.#upload.leavesRest))
+          await this.#somethingSettles();
         else break;
       }
       await Promise.all(this.#underWay);
@@ -128,7 +132,7 @@ class PartSender {
     }
     if (this.#failure) throw this.#failure.error;
     if (ledger.isComplete && (await this.#verify())) return { type: "sent" };
-    if (ledger.isComplete || this.#signal.aborted) return { type: "unfinished" };
+    if (ledger.isComplete || this.#signal.aborted || this.#upload.leavesRest) return { type: "unfinished" };
     // Another upload may have found out that S3 can't be used.
     const fault = this.#upload.lastFault ?? this.#context.pace.lastFault;
     if (!fault) return { type: "unfinished" };
@@ -164,7 +168,9 @@ class PartSender {
     const slot = await this.#context.pace.acquire(this.#record, this.#signal);
     if (!slot) return;
     const partNumber =
-      this.#failure || this.#signal.aborted || this.#isResting ? undefined : this.#upload.ledger.startNext();
+      this.#failure || this.#signal.aborted || this.#isResting || this.#upload.leavesRest
+        ? undefined
+        : this.#upload.ledger.startNext();
     if (partNumber === undefined) slot.release();
     else {
       this.#context.s3.enter(this.#now());
@@ -191,6 +197,7 @@ class PartSender {
       return;
     }
     const timer = new AbortController();
+    this.#stopWaiting = () => timer.abort();
     const signal = AbortSignal.any([this.#signal, timer.signal]);
     const wait = sleep(this.#context.platform.clock, Math.max(next - this.#now(), 0), signal);
     await Promise.race([...this.#underWay, wait]);

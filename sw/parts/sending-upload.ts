@@ -7,6 +7,8 @@ export interface SendingUpload {
   readonly ledger: PartLedger;
   /** Aborts once the upload is paused, canceled or otherwise taken from whoever sends its parts. */
   readonly signal: AbortSignal;
+  /** What is on its way is to be sent to its end, and nothing else. */
+  readonly leavesRest: boolean;
   /** S3's ETags are not MD5s (SSE-KMS), as its answers and its list agree. */
   etagsAreOpaque: boolean;
   /** The last fault of the upload's parts since the worker started. */

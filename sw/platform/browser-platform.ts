@@ -85,5 +85,6 @@ export const browserPlatform: Platform = {
   },
   // Safari has it since version 17.
   storageEstimate: async () => (await navigator.storage?.estimate?.()) ?? {},
-  on: (type, listener) => self.addEventListener(type, listener),
+  // TypeScript knows no `periodicsync`.
+  on: (type, listener) => self.addEventListener(type, listener as (event: Event) => void),
 };

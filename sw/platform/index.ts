@@ -1,5 +1,10 @@
 /** The outside world, as far as the worker touches it, and HTTP over it. */
 
+export type {
+  BackgroundFetchEvent,
+  BackgroundFetchRecord,
+  BackgroundFetchRegistration,
+} from "./background-fetch-types.ts";
 export { browserPlatform } from "./browser-platform.ts";
 export type { Channel, Clock, PageClient, Platform } from "./platform.ts";
 export { sleep } from "./sleep.ts";

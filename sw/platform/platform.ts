@@ -1,4 +1,5 @@
 import type { ConnectionFacts } from "../model/index.ts";
+import type { BackgroundFetchEvent, BackgroundFetchManager, SyncEvent } from "./background-fetch-types.ts";
 
 /**
  * The outside world, as far as the worker touches it: the one interface between its code and browser, clock, dice and
@@ -33,6 +34,7 @@ export interface WorkerEventMap {
   activate: ExtendableEvent;
   message: ExtendableMessageEvent;
   sync: SyncEvent;
+  periodicsync: ExtendableEvent & { readonly tag: string };
   backgroundfetchsuccess: BackgroundFetchEvent;
   backgroundfetchfail: BackgroundFetchEvent;
   backgroundfetchabort: BackgroundFetchEvent;

@@ -3,7 +3,9 @@ import { UploadError } from "../../src/core/errors.ts";
 import {
   abortAnswer,
   beginAnswer,
+  beginManyAnswer,
   completeAnswer,
+  type ErrorAnswer,
   errorAnswer,
   type Operation,
   partsAnswer,
@@ -11,7 +13,13 @@ import {
 } from "../../src/core/http-api.ts";
 import { checksumLines, etagLines, type ListedParts } from "../../src/core/listed-parts.ts";
 import { classifyStatus } from "../../src/core/outcome.ts";
-import { type PartReceipt, StorageFault, type UploadStorage } from "../../src/core/storage.ts";
+import {
+  type BeginIntent,
+  MAX_BEGUN_TOGETHER,
+  type PartReceipt,
+  StorageFault,
+  type UploadStorage,
+} from "../../src/core/storage.ts";
 import { type JsonAnswer, type Platform, postJson } from "../platform/index.ts";
 
 /** Where the app's own server is, and how it is called. It runs `createUploadHandler` of `backhaul/server`. */
@@ -64,6 +72,12 @@ const LONGEST_TIMEOUT_MS = 3_600_000;
 const COMPLETE_TIMES = 8;
 /** A receipt has up to 430 bytes of JSON, most some 120, and body parsers take 100 kB by default. */
 const MOST_SENT_PARTS = 200;
+/** Headers that are tried while a call is under way, should pages give new ones again and again. */
+const MOST_SIGN_INS = 3;
+/** The server reads 64 KiB of JSON, and a character may have three bytes there. */
+const MOST_BEGUN_CHARACTERS = 20_000;
+/** What the server may allow an upload's own token with nobody signed in: to see what S3 has, and to complete it. */
+const BY_TOKEN_ALONE: ReadonlySet<Operation> = new Set(["parts", "complete"]);
 
 const optionsSchema = v.object({
   relay: v.boolean(),
@@ -91,19 +105,24 @@ export function createHttpStorage(
   /** @throws {StorageFault} */
   async function call<T>(
     operation: Operation,
-    body: unknown,
+    body: object,
     schema: v.GenericSchema<unknown, T>,
   ): Promise<T> {
     // Without the headers that this app usually gives, a refusal would say nothing.
     if (auth === undefined && source.isExpected()) await source.ask();
-    if (auth === undefined && source.isExpected()) throw signInFirst();
     const usedAuth = auth;
-    let answer = await send(operation, body);
-    if (isSignInWanted(answer)) {
-      // The user may have signed in meanwhile, or a page may have newer headers.
-      if (auth === usedAuth) await source.ask();
-      if (auth === usedAuth) throw faultOf(answer);
+    let answer: JsonAnswer;
+    if (auth === undefined && source.isExpected()) answer = await sendByTokenAlone(operation, body);
+    else {
       answer = await send(operation, body);
+      if (isSignInWanted(answer)) {
+        // The user may have signed in meanwhile, or a page may have newer headers.
+        if (auth === usedAuth) await source.ask();
+        answer =
+          auth === usedAuth
+            ? await sendByTokenAlone(operation, body)
+            : await sendAsLatestUser(operation, body);
+      }
     }
     if (answer.status !== 200) throw faultOf(answer);
     const parsed = v.safeParse(schema, answer.json);
@@ -112,6 +131,24 @@ export function createHttpStorage(
         detail: `${operation}: ${parsed.issues[0].message}`,
       });
     return parsed.output;
+  }
+
+  /** @throws {StorageFault} `unauthorized`, if the operation or the server wants a user */
+  async function sendByTokenAlone(operation: Operation, body: object): Promise<JsonAnswer> {
+    if (!BY_TOKEN_ALONE.has(operation)) throw signInFirst();
+    const answer = await send(operation, { ...body, unattended: true });
+    // A 403 may be a middleware's that misses a header which pages give.
+    if (isSignInWanted(answer) || answer.status === 403) throw signInFirst();
+    return answer;
+  }
+
+  /** A refusal is of the headers that were sent: if a page has given others meanwhile, they are tried. */
+  async function sendAsLatestUser(operation: Operation, body: object): Promise<JsonAnswer> {
+    for (let tries = 1; ; tries++) {
+      const sent = JSON.stringify(auth);
+      const answer = await send(operation, body);
+      if (!isSignInWanted(answer) || JSON.stringify(auth) === sent || tries === MOST_SIGN_INS) return answer;
+    }
   }
 
   function send(operation: Operation, body: unknown): Promise<JsonAnswer> {
@@ -125,13 +162,7 @@ export function createHttpStorage(
   function faultOf(answer: JsonAnswer): StorageFault {
     if (answer.isRedirect) return signInFirst();
     const parsed = v.safeParse(errorAnswer, answer.json);
-    if (!parsed.success) return classifyStatus(answer);
-    const { kind, code, detail } = parsed.output.error;
-    const { retryAfterMs } = answer;
-    return new StorageFault(kind, code, {
-      detail,
-      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
-    });
+    return parsed.success ? toFault(parsed.output, answer.retryAfterMs) : classifyStatus(answer);
   }
 
   /** The parts by digests. Receipts are ascending. */
@@ -154,6 +185,11 @@ export function createHttpStorage(
       source = given;
     },
     begin: (intent) => call("begin", intent, beginAnswer),
+    async beginMany(intents) {
+      const uploads = fittingInOneRequest(intents);
+      const answer = await call("begin-many", { uploads }, beginManyAnswer);
+      return answer.uploads.map((begun) => ("error" in begun ? toFault(begun) : begun));
+    },
     async sign(token, wanted) {
       const { parts } = await call("sign", { token, parts: wanted }, signAnswer);
       return parts;
@@ -168,6 +204,22 @@ export function createHttpStorage(
       await call("abort", { token }, abortAnswer);
     },
   };
+}
+
+function toFault({ error }: ErrorAnswer, retryAfterMs?: number): StorageFault {
+  const { kind, code, detail } = error;
+  return new StorageFault(kind, code, { detail, ...(retryAfterMs !== undefined && { retryAfterMs }) });
+}
+
+/** The first of them, and at least one. */
+function fittingInOneRequest(intents: readonly BeginIntent[]): readonly BeginIntent[] {
+  let characters = 0;
+  const most = intents.slice(0, MAX_BEGUN_TOGETHER);
+  const over = most.findIndex((intent) => {
+    characters += JSON.stringify(intent).length;
+    return characters > MOST_BEGUN_CHARACTERS;
+  });
+  return over === -1 ? most : most.slice(0, Math.max(1, over));
 }
 
 /** The app's server wants to know who this is. A redirect is how many an app says so: to the page where users sign in. */

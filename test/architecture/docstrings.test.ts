@@ -8,7 +8,11 @@ import { ROOT } from "./source-files.ts";
 test.each([
   ["src", ["src/index.ts"]],
   ["sw", ["sw/index.ts", "sw/s3-storage.ts"]],
-  ["server", ["server/index.ts", "server/node.ts"]],
+  ["server", ["server/index.ts", "server/node.ts", "server/redis.ts"]],
+  [
+    "bindings",
+    ["react", "vue", "svelte", "solid", "element", "testing"].map((room) => `bindings/${room}/index.ts`),
+  ],
 ])("every public symbol of %s has a doc comment", { timeout: 120_000 }, (project, entries) => {
   expect(undocumentedSymbols(ROOT, `${project}/tsconfig.json`, entries)).toEqual([]);
 });

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { strayImports, strayNames } from "./rules.ts";
 import { sourceFiles } from "./source-files.ts";
 
-describe.each(["src", "s3", "sw", "server", "demo"])("%s", (folder) => {
+describe.each(["src", "s3", "sw", "server", "demo", "bindings"])("%s", (folder) => {
   const files = sourceFiles(folder);
 
   test("has files to look at", () => {
@@ -64,6 +64,11 @@ describe("the check of imports", () => {
     ["sw/storage/s3-storage.ts", `import "@aws-sdk/client-s3"; import "../../s3/b.ts"; import "./c.ts";`],
     ["sw/s3-storage.ts", `import "./storage/s3-storage.ts"; import "./platform/index.ts";`],
     ["sw/index.ts", `import "workbox-core"; import "./serve.ts"; import "./database/index.ts";`],
+    [
+      "bindings/react/a.tsx",
+      `import "backhaul"; import "react"; import "../core/index.ts"; import "./b.tsx";`,
+    ],
+    ["bindings/testing/a.ts", `import "backhaul"; import "./b.ts";`],
     ["s3/a.ts", `import "@aws-sdk/client-s3"; import "../src/core/b.ts"; import "./c.ts";`],
     ["server/a.ts", `import "../s3/b.ts"; import "node:http"; import "../src/core/b.ts"; import "./c.ts";`],
     ["demo/page/a.ts", `import "backhaul"; import "react"; import "../b.ts";`],
@@ -112,6 +117,13 @@ describe("the check of imports", () => {
     ["sw/s3-storage.ts", "../server/b.ts"],
     ["server/a.ts", "../src/protocol/protocol.ts"],
     ["server/a.ts", "../sw/b.ts"],
+    ["bindings/core/a.ts", "../../src/core/errors.ts"],
+    ["bindings/core/a.ts", "react"],
+    ["bindings/react/a.tsx", "../core/totals.ts"],
+    ["bindings/react/a.tsx", "vue"],
+    ["bindings/vue/a.ts", "../react/index.ts"],
+    ["bindings/testing/a.ts", "../core/index.ts"],
+    ["bindings/svelte/a.ts", "backhaul/sw"],
     ["s3/a.ts", "../server/b.ts"],
     ["s3/a.ts", "node:fs"],
     ["demo/a.ts", "../src/index.ts"],

@@ -43,6 +43,12 @@ const IMPORT_RULES: readonly ImportRule[] = [
   { of: PROTOCOL, files: [PROTOCOL, CORE], packages: /^valibot$/ },
   { of: "src/page/", files: ["src/page/", PROTOCOL, CORE], packages: NO_SERVER_PACKAGES },
   { of: "src/index.ts", files: ["src/page/", CORE], packages: NO_PACKAGES },
+  { of: "bindings/core/", files: ["bindings/core/"], packages: /^backhaul$/ },
+  ...["react", "vue", "svelte", "solid", "element", "testing"].map((room) => ({
+    of: `bindings/${room}/`,
+    files: [`bindings/${room}/`, ...(room === "testing" ? [] : ["bindings/core/index.ts"])],
+    packages: new RegExp(`^(backhaul|${room}|${room}-js)$`),
+  })),
   { of: "s3/", files: ["s3/", CORE], packages: /^(valibot|hash-wasm|@aws-sdk\/.*)$/ },
   { of: "sw/model/", files: ["sw/model/", CORE], packages: NO_PACKAGES },
   ...roomRules,

@@ -9,7 +9,7 @@ const KB = 1_000;
 const README = readFileSync(`${ROOT}/README.md`, "utf8");
 
 /** A script of an app with all that it depends on, as the app's bundler makes it. */
-async function bundle(script: string) {
+async function bundle(script: string, external: (string | RegExp)[] = []) {
   const entry = `${ROOT}/app.ts`;
   const result = await build({
     configFile: false,
@@ -32,7 +32,7 @@ async function bundle(script: string) {
       minify: true,
       target: "es2022",
       modulePreload: false,
-      rolldownOptions: { input: entry },
+      rolldownOptions: { input: entry, external, preserveEntrySignatures: "strict" },
     },
   });
   const [first] = [result].flat();
@@ -81,4 +81,11 @@ test("the worker's part is as small as README says", { timeout: 60_000 }, async 
 test("S3 credentials in the worker add as little as README says", { timeout: 60_000 }, async () => {
   const added = (await gzippedKb(WORKER_WITH_CREDENTIALS)) - (await gzippedKb(WORKER));
   expectAsStated(added, stated(/"backhaul\/sw\/s3-storage"; \/\/ ([\d.]+) kB more/));
+});
+
+test("the React binding adds as little as README says", { timeout: 60_000 }, async () => {
+  const source = `export * from "backhaul/react";`;
+  const { code } = await bundle(source, ["backhaul", /^react/]);
+  expect(code).toMatch(/useSyncExternalStore/);
+  expectAsStated(gzipSync(code, { level: 9 }).length / KB, stated(/React binding ≤ ([\d.]+) kB/));
 });

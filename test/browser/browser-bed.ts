@@ -8,6 +8,9 @@ import type { Death } from "../support/sent-once.ts";
 import { startTestBed, type TestBed, type TestBedOptions } from "../support/test-bed.ts";
 import { buildTestApp, type TestWorker } from "./app/build.ts";
 
+/** However busy the machine is: what does not come at all shall fail, and not what is slow. */
+const WAIT_MS = 100_000;
+
 export interface BrowserBed extends TestBed {
   /** A browser profile of its own. */
   readonly context: BrowserContext;
@@ -38,6 +41,7 @@ export async function startBrowserBed({
   const bed = await startTestBed({ ...options, root });
   const browser = onDisk ? undefined : await launchChromium(browserArgs);
   const context = browser ? await browser.newContext() : await openProfile(join(folder, "profile"));
+  context.setDefaultTimeout(WAIT_MS);
   return {
     ...bed,
     context,

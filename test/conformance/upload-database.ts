@@ -441,7 +441,10 @@ async function rejection(promise: Promise<unknown>): Promise<unknown> {
 }
 
 async function assertClosed(database: UploadDatabase): Promise<void> {
-  const calls: Record<Exclude<keyof UploadDatabase, "close" | "onClosed">, Promise<unknown>> = {
+  const calls: Record<
+    Exclude<keyof UploadDatabase, "close" | "onClosed" | "chunkBytes">,
+    Promise<unknown>
+  > = {
     owner: database.owner(),
     setOwner: database.setOwner("eve"),
     partSpeed: database.partSpeed(),

@@ -23,7 +23,7 @@ export function fetchesUnderWay(page: RawTab): Promise<string[][]> {
       const ended = (await cookieStore.get(cookieName))?.value?.split(".") ?? [];
       const underWay: string[][] = [];
       for (const id of await backgroundFetch.getIds()) {
-        if (!id.startsWith(prefix) || ended.includes(id.slice(prefix.length))) continue;
+        if (!id.startsWith(prefix) || ended.includes(id.slice(prefix.length).slice(0, 12))) continue;
         const records = (await (await backgroundFetch.get(id))?.matchAll()) ?? [];
         const uploads = records.map(({ request }) => new URL(request.url).searchParams.get("upload") ?? "");
         underWay.push([...new Set(uploads)]);

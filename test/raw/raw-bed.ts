@@ -70,7 +70,7 @@ export async function startRawBed(options: Omit<TestBedOptions, "root"> = {}): P
 
 /** Adds files of random bytes, from disk as a user would, and settles once they are stored. */
 export async function addFiles(
-  bed: RawBed,
+  bed: Pick<RawBed, "folder">,
   tab: RawTab,
   files: readonly { readonly key: string; readonly size: number }[],
   options: Partial<AddOptions> = {},
@@ -90,7 +90,7 @@ export async function addFiles(
 }
 
 export async function addFile(
-  bed: RawBed,
+  bed: Pick<RawBed, "folder">,
   tab: RawTab,
   key: string,
   size: number,

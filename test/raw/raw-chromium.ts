@@ -67,7 +67,8 @@ export class RawChromium {
 
   /** Opens a tab, brings it to the front and waits for its `load` event. */
   async open(url: string): Promise<RawTab> {
-    const tab = this.#tab(await this.#devtools<TabTarget>(`new?${url}`, "PUT"));
+    // What stands behind the # of the command's own URL would not be sent.
+    const tab = this.#tab(await this.#devtools<TabTarget>(`new?${url.replace("#", "%23")}`, "PUT"));
     await tab.until("location.href !== 'about:blank' && document.readyState === 'complete'");
     return tab;
   }

@@ -147,30 +147,32 @@ describe("what arrives", () => {
 
   test("a Request that no socket stands behind will do", async () => {
     const { token, bytes, from } = await begun("relay/web", 2);
+    const short = await begun("relay/web-short", 2);
     const handler = createUploadHandler({
       client: engine.client,
       bucket: engine.bucket,
       secret: SECRET,
       authorize: (_request, { key }) => ({ key }),
     });
-    const url = relayUrl(
-      "https://app.example/api/",
-      { uploadId: uploadIdOf(token), first: 1, count: 2 },
-      "a-fetch",
-    );
-    const headers = { [RELAY_TOKEN_HEADER]: token, "content-length": String(bytes.length) };
-    const put = (body: Uint8Array) =>
+    const put = (token: string, body: Uint8Array) =>
       handler(
-        new Request(url, {
-          method: "PUT",
-          headers,
-          body: new Blob([Buffer.from(body)]).stream(),
-          duplex: "half",
-        }),
+        new Request(
+          relayUrl(
+            "https://app.example/api/",
+            { uploadId: uploadIdOf(token), first: 1, count: 2 },
+            "a-fetch",
+          ),
+          {
+            method: "PUT",
+            headers: { [RELAY_TOKEN_HEADER]: token, "content-length": String(bytes.length) },
+            body: new Blob([Buffer.from(body)]).stream(),
+            duplex: "half",
+          },
+        ),
       );
-    const response = await put(from(1, 2));
+    const response = await put(token, from(1, 2));
     expect([response.status, v.parse(relayAnswer, await response.json()).parts.length]).toEqual([200, 2]);
-    const cutShort = await put(from(1, 1));
+    const cutShort = await put(short.token, from(1, 1));
     expect([cutShort.status, numbers(v.parse(relayAnswer, await cutShort.json()).parts)]).toEqual([502, [1]]);
   });
 });
@@ -224,8 +226,10 @@ describe("refused before a byte is read", () => {
     const cookie = `session=1; ${RELAY_ENDED_COOKIE}=another.a-fetch; theme=dark`;
     const answer = await refused(server.url, relayOf(uploadIdOf(token)), { ...head, cookie });
     expect(answer).toMatchObject({ status: 409, headers: { connection: "close" } });
-    const { status } = await putRun(server.url, token, 1, 3, bytes);
-    expect(status).toBe(200);
+    const other = relayUrl(server.url, { uploadId: uploadIdOf(token), first: 1, count: 3 }, "b-fetch");
+    const run = startPut(other, { ...head, cookie });
+    run.request.end(bytes);
+    expect((await run.answer).status).toBe(200);
   });
 
   test("a token that is none, and one of another upload", async () => {
@@ -364,10 +368,10 @@ describe("S3 that does not take a part", () => {
     const { token, bytes, from } = await begun(key, 4);
     proxy.fault = (request) => (isPart(2)(request) ? { when: "before", answer } : null);
     const broken = await putRun(faulty.url, token, 1, 4, bytes);
-    expect(faultOf(broken)).toEqual({ status: 502, kind, code: "SERVER_ERROR" });
+    expect(faultOf(broken)).toEqual({ status: 200, kind, code: "SERVER_ERROR" });
     expect(storedOf(broken)).toEqual([1, 3, 4]);
     expect(broken.headers["retry-after"]).toBe(kind === "transient" ? "7" : undefined);
-    expect(faulty.errors).toMatchObject([{ error: { kind }, context: { key, status: 502 } }]);
+    expect(faulty.errors).toMatchObject([{ error: { kind }, context: { key, status: 200 } }]);
 
     proxy.fault = () => null;
     expect(storedOf(await putRun(faulty.url, token, 2, 1, from(2, 1)))).toEqual([2]);
@@ -384,7 +388,7 @@ describe("S3 that does not take a part", () => {
     proxy.fault = (request) =>
       isPart(2)(request) || isPart(4)(request) ? { when: "before", answer: { status: 500 } } : null;
     expect(storedOf(await putRun(faulty.url, token, 1, 4, bytes))).toEqual([1, 3]);
-    expect(faulty.errors.map(({ context }) => context.status)).toEqual([null, 502]);
+    expect(faulty.errors.map(({ context }) => context.status)).toEqual([null, 200]);
   });
 
   test("for it was damaged on its way there: it is to be sent again, and the others are stored", async () => {
@@ -392,7 +396,7 @@ describe("S3 that does not take a part", () => {
     proxy.fault = (request) =>
       isPart(2)(request) ? { when: "before", answer: { status: 400, body: s3Error("BadDigest") } } : null;
     const broken = await putRun(faulty.url, token, 1, 3, bytes);
-    expect(faultOf(broken)).toEqual({ status: 502, kind: "transient", code: "SERVER_ERROR" });
+    expect(faultOf(broken)).toEqual({ status: 200, kind: "transient", code: "SERVER_ERROR" });
     expect(storedOf(broken)).toEqual([1, 3]);
   });
 
@@ -431,7 +435,7 @@ describe("S3 that does not take a part", () => {
     await vi.waitFor(() => expect(tcp.open).toBe(1));
     tcp.limit = Number.POSITIVE_INFINITY;
     const broken = await run.answer;
-    expect(faultOf(broken)).toEqual({ status: 502, kind: "network", code: "SERVER_ERROR" });
+    expect(faultOf(broken)).toEqual({ status: 200, kind: "network", code: "SERVER_ERROR" });
     expect(storedOf(broken)).toEqual([2]);
     tcp.release();
     // One may be kept for the next request.

@@ -73,6 +73,7 @@ export async function startUploadServer(
     secret: SECRET,
     authorize: (_request, intent) => ({ key: intent.key }),
     limits: { minPartBytes: 1 },
+    relayHoldSeconds: 0,
     onError: (error, context) => errors.push({ error, context }),
     ...options,
   });

@@ -1,12 +1,14 @@
+import type { ReleaseRequest } from "../../src/core/http-api.ts";
 import { MemoryDisk } from "../../sw/database/memory-database.ts";
-import type { UploadRecord } from "../../sw/model/record.ts";
+import { isActive, owesAbort, type UploadRecord } from "../../sw/model/record.ts";
 import { VirtualTime } from "../support/virtual-time.ts";
-import { knownUpload, Monitor } from "./monitor.ts";
+import { HALT_MS, type KnownUpload, knownUpload, Monitor } from "./monitor.ts";
 import type { Happening, Scenario } from "./scenario.ts";
+import { InMemoryRequest, InMemoryResponse } from "./world/http-messages.ts";
 import { Network, type OriginMode } from "./world/network.ts";
 import { Random } from "./world/random.ts";
-import { signSynchronously } from "./world/signing.ts";
-import { SIM_LIMITS, SimBrowser, SimRequestWithBody } from "./world/sim-browser.ts";
+import { signSynchronously, uploadIdIn } from "./world/signing.ts";
+import { SIM_LIMITS, SimBrowser } from "./world/sim-browser.ts";
 import { SimDatabases, type SimDisk } from "./world/sim-database.ts";
 import { type SimContent, SimFile } from "./world/sim-file.ts";
 import { SimRelay } from "./world/sim-relay.ts";
@@ -24,8 +26,14 @@ const EPOCH = Date.UTC(2027, 0, 15, 12);
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
 const DAY = 24 * 60 * MINUTE;
-/** In fair weather everything must have come to its end within this. */
-const FAIR_MS = 45 * MINUTE;
+/** In fair weather everything must have come to its end within this: waits last half an hour at most. */
+const FAIR_MS = 40 * MINUTE;
+/** Within this of a sign-in all that waited for it is tried. */
+const SIGN_IN_MS = 15 * SECOND;
+/** A visit frees at once what only a visit can free. */
+const VISIT_MS = 10 * MINUTE;
+/** Until the relay has heard of a pause or an end: the worker's life may have begun with it. */
+const RELAY_HALT_MS = 5 * SECOND;
 /** Files are cut into few, small parts: what happens to ten happens to a thousand. */
 const PART_BYTES = 1_000;
 const MOST_PARTS = 12;
@@ -85,6 +93,8 @@ class History {
   #owner = { name: "", since: 0 };
   #fileCount = 0;
   #hasDiskFailed = false;
+  /** Pages that have got their first list. */
+  readonly #connected = new Set<SimTab>();
   /** When the last thing from outside is over, by `elapsed`. */
   #unrestUntil = 0;
 
@@ -140,8 +150,13 @@ class History {
         const record = memory.uploads.get(uploadId);
         return found && record ? { plan: record.plan, s3UploadId: found[0] } : undefined;
       },
+      reads: (uploadId) => this.#assertMayBeRelayed(memory.uploads.get(uploadId)),
       stored: (uploadId, partNumber) => this.monitor.note(`  relay stored ${uploadId} ${partNumber}`),
     });
+    this.monitor.released = (body) => {
+      const { tokens, fetches, ending } = body as ReleaseRequest;
+      return relay.release(tokens.map(uploadIdIn), fetches, ending);
+    };
     this.#browser = new SimBrowser({
       time,
       random: this.#random,
@@ -150,6 +165,7 @@ class History {
       relay,
       databases: new SimDatabases(time, this.#disk, this.monitor),
       watcher: {
+        syncFired: () => this.monitor.syncFired(),
         syncUsed: () => this.monitor.syncUsed(),
         traced: ({ at: _, type, ...rest }) => {
           if (type === "state" || type === "lane")
@@ -162,20 +178,36 @@ class History {
     this.#browser.hasBackgroundFetch = scenario.hasBackgroundFetch;
   }
 
-  /** Puts the server's clock under virtual time, and keeps the code's own logging in the history. */
+  /** What is paused or has ended must not be relayed, where the relay could be told so. */
+  #assertMayBeRelayed(record: UploadRecord | undefined): void {
+    const upload = record && this.monitor.uploads.get(record.wantedKey);
+    const haltedAt = upload && (upload.endedAt ?? upload.pausedAt);
+    const isTold = this.#unrestUntil < this.#time.elapsed - RELAY_HALT_MS;
+    if (haltedAt !== undefined && this.#time.elapsed - haltedAt > RELAY_HALT_MS && isTold)
+      this.monitor.violate("an upload that was halted is relayed", record?.wantedKey);
+  }
+
+  /** Puts the server's clock under virtual time, keeps the code's own logging in the history, and hears of what nobody handles. */
   replaceGlobals(): () => void {
     const undoSubtle = signSynchronously();
-    const { Request } = globalThis;
+    const { Request, Response } = globalThis;
     const { now } = Date;
     const { error, warn } = console;
     const log = (...words: unknown[]) => this.monitor.note(`log: ${words.map(String).join(" ")}`);
     Object.assign(console, { error: log, warn: log });
-    Object.assign(globalThis, { Request: SimRequestWithBody });
+    Object.assign(globalThis, { Request: InMemoryRequest, Response: InMemoryResponse });
     Date.now = () => EPOCH + this.#time.elapsed;
+    const unheard = (reason: unknown) =>
+      this.monitor.violate(
+        "a rejection that nobody handles",
+        reason instanceof Error ? `${reason.stack}` : String(reason),
+      );
+    process.on("unhandledRejection", unheard);
     return () => {
+      process.off("unhandledRejection", unheard);
       undoSubtle();
       Object.assign(console, { error, warn });
-      Object.assign(globalThis, { Request });
+      Object.assign(globalThis, { Request, Response });
       Date.now = now;
     };
   }
@@ -290,6 +322,9 @@ class History {
     deleteDatabase: () => {
       this.monitor.forgetAll();
       this.#disk.memory.erase();
+      // Who is signed in is stored there too. A call under way tells it once more.
+      const { name, since } = this.#owner;
+      if (name !== "" && since < this.#time.elapsed) this.#owner = { name: "", since: this.#time.elapsed };
     },
     breakStart: ({ forMs }) => {
       this.#browser.killWorker();
@@ -301,6 +336,11 @@ class History {
     failBackgroundFetch: () => {
       this.#browser.backgroundFetchFaults = 1;
     },
+    browse: ({ everyMs, forMs }) => {
+      for (let at = 0; at < forMs; at += everyMs)
+        this.#later(at, () => this.#browser.isRunning && this.#browser.transfers.navigated());
+    },
+    changeDevice: () => this.#browser.transfers.deviceChanged(),
     unreadableRow: ({ upload }) => this.#makeUnreadable(upload),
     changeFile: ({ upload: number }) => {
       const content = [...this.#contents.values()][number];
@@ -330,6 +370,7 @@ class History {
       const auth = this.#scenario.auth === "bearer" ? { auth: () => this.#bearer() } : {};
       await tab.uploads.open({ ...owner, ...auth });
       tab.uploads.subscribe((list) => this.monitor.shown(tab.id, list));
+      this.#connected.add(tab);
     };
     connect().catch((error: unknown) => this.monitor.note(`a tab could not connect: ${error}`));
     return tab;
@@ -383,8 +424,19 @@ class History {
       return;
     }
     const state = tab.uploads.get(shown.id)?.state;
-    if (type === "pause" && state === "paused") upload.pausedAt = this.#time.elapsed;
-    if (type === "cancel") upload.endedAt = this.#time.elapsed;
+    if (type === "pause" && state === "paused") this.#paused(upload);
+    if (type === "cancel") {
+      upload.endedAt = this.#time.elapsed;
+      this.#time.after(HALT_MS, () => this.monitor.assertHalted([upload.key]));
+    }
+  }
+
+  #paused(upload: KnownUpload): void {
+    const pausedAt = this.#time.elapsed;
+    upload.pausedAt = pausedAt;
+    this.#time.after(HALT_MS, () => {
+      if (upload.pausedAt === pausedAt && !upload.isEnding) this.monitor.assertHalted([upload.key]);
+    });
   }
 
   async #commandAll(tab: SimTab, type: "pauseAll" | "resumeAll"): Promise<void> {
@@ -398,7 +450,7 @@ class History {
     if (type === "resumeAll") return;
     for (const { key, state } of tab.uploads.list()) {
       const upload = this.monitor.uploads.get(key);
-      if (upload && state === "paused") upload.pausedAt = this.#time.elapsed;
+      if (upload && state === "paused") this.#paused(upload);
     }
   }
 
@@ -419,13 +471,31 @@ class History {
     this.#signIns += 1;
     const [tab] = this.#browser.tabs;
     if (!tab) return;
-    if (this.#scenario.auth === "bearer")
+    if (this.#scenario.auth === "bearer") {
       for (const each of this.#browser.tabs) each.uploads.setAuth(() => this.#bearer()).catch(() => {});
-    else {
+      this.#assertSignInFrees();
+    } else {
       // Signing in with a cookie leads to a page that is loaded anew.
       tab.close();
       this.#openTab();
     }
+  }
+
+  /** New headers are tried at once by what waits for them, unless something else happens meanwhile. */
+  #assertSignInFrees(): void {
+    const { disturbances } = this.monitor;
+    const isCalm = () =>
+      this.monitor.disturbances === disturbances &&
+      this.#network.isOnline &&
+      this.#network.modes.server.type === "ok" &&
+      this.#disk.fault === undefined &&
+      this.#browser.tabs.every(({ isFrozen }) => !isFrozen) &&
+      this.#owner.name === "";
+    if (!isCalm()) return;
+    this.#time.after(SIGN_IN_MS, () => {
+      const [stuck] = this.#waitingFor("auth");
+      if (stuck && isCalm()) this.monitor.violate("a sign-in frees nothing", stuck.key);
+    });
   }
 
   async #setOwner(name: string): Promise<void> {
@@ -433,15 +503,28 @@ class History {
     if (!tab) return;
     const before = this.#owner;
     // From the call on either may be right; the rule counts from its answer.
-    this.#owner = { name, since: Number.POSITIVE_INFINITY };
+    const asked = { name, since: Number.POSITIVE_INFINITY };
+    this.#owner = asked;
     try {
       await tab.uploads.setOwner(name);
-      this.#owner = { name, since: this.#time.elapsed };
+      // A later call may have been answered first: this one waits for what the relay still reads.
+      if (this.#owner !== asked) return;
+      const owner = { name, since: this.#time.elapsed };
+      this.#owner = owner;
+      this.#time.after(
+        HALT_MS,
+        () => this.#owner === owner && this.monitor.assertHalted(this.#foreignKeys()),
+      );
     } catch (error) {
       this.monitor.note(`setOwner was refused: ${error}`);
-      if (this.#owner.since === Number.POSITIVE_INFINITY) this.#owner = before;
+      if (this.#owner === asked) this.#owner = before;
     }
     if (this.#scenario.auth === "bearer") tab.uploads.setAuth(() => this.#bearer()).catch(() => {});
+  }
+
+  #foreignKeys(): string[] {
+    const records = [...this.#disk.memory.uploads.values()];
+    return records.filter(({ owner }) => owner !== this.#owner.name).map(({ wantedKey }) => wantedKey);
   }
 
   #makeUnreadable(number: number): void {
@@ -476,17 +559,25 @@ class History {
     const [tab] = browser.tabs;
     if (!tab) return this.monitor.violate("no page can be opened");
     await this.#whileRunning(this.#commandAll(tab, "resumeAll"));
-    await this.#runUntil(this.#time.elapsed + FAIR_MS / 2);
+    await this.#runUntil(this.#time.elapsed + FAIR_MS);
     if (this.#isBroken) return;
-    this.#assertNoneWaitsFor("offline");
+    this.#assertNothingRests();
+    this.#assertPagesAreRight();
 
     // The next visit must free whatever still waits.
     const visit = this.#openTab();
-    await this.#runUntil(this.#time.elapsed + FAIR_MS / 2);
+    await this.#runUntil(this.#time.elapsed + VISIT_MS);
     if (this.#isBroken) return;
     if (this.#waitingFor("conditions").length > 0) await this.#runUntil(this.#time.elapsed + DAY + FAIR_MS);
     await this.#assertCanary(visit);
     if (this.#isBroken) return;
+    await this.#assertObedience(visit);
+    if (this.#isBroken) return;
+    await this.#assertWaitsEnd(visit);
+    if (this.#isBroken) return;
+    await this.#assertForeignPageIsNoVerdict(visit);
+    if (this.#isBroken) return;
+    this.#assertPagesAreRight();
     this.#assertEnds(visit);
     this.monitor.assertObjects(visit.uploads.list());
     this.monitor.assertCost();
@@ -509,9 +600,33 @@ class History {
     );
   }
 
-  #assertNoneWaitsFor(reason: string): void {
-    const [stuck] = this.#waitingFor(reason);
-    if (stuck) this.monitor.violate(`an upload waits for ever: ${reason}`, stuck.key);
+  /** Without a visit, too, all must end, but for what waits for its user, its file or its hour. */
+  #assertNothingRests(): void {
+    const stuck = [...this.#disk.memory.uploads.values()].find((record) => {
+      if (record.owner !== "") return false;
+      const isWaiting =
+        record.state === "waiting" && record.reason !== "conditions" && record.reason !== "file";
+      return isActive(record) || owesAbort(record) || isWaiting;
+    });
+    if (!stuck) return;
+    const reason = stuck.state === "waiting" ? stuck.reason : "";
+    this.monitor.violate("an upload rests though it could move", `${stuck.key}: ${stuck.state} ${reason}`);
+  }
+
+  /** What pages show must be what is stored. */
+  #assertPagesAreRight(): void {
+    const { memory } = this.#disk;
+    for (const tab of this.#browser.tabs) {
+      if (!this.#connected.has(tab)) continue;
+      const shown = new Map(tab.uploads.list().map(({ id, state }) => [id, state]));
+      // A row that becomes readable again is shown from the next worker on.
+      for (const { id, owner, state, wantedKey } of memory.uploads.values())
+        if (owner === "" && state !== "canceled" && !this.#unreadable.has(id) && shown.get(id) !== state)
+          this.monitor.violate(
+            "a page shows what is no longer so",
+            `${wantedKey}: ${shown.get(id)} instead of ${state}`,
+          );
+    }
   }
 
   /** A new file must always find its way. */
@@ -534,6 +649,98 @@ class History {
     const state = id && tab.uploads.get(id)?.state;
     if (state !== "done")
       this.monitor.violate("a new file does not arrive in fair weather", String(problem ?? state));
+  }
+
+  /** Pause and cancel halt what is on its way, and a resume sets it going again, all at once. */
+  async #assertObedience(tab: SimTab): Promise<void> {
+    await this.#assertCancelHalts(tab);
+    if (this.#isBroken) return;
+    const { id, upload } = await this.#addSlowly(tab, "paused-canary");
+    await this.#whileRunning(tab.uploads.pause(id));
+    this.#paused(upload);
+    await this.#runUntil(this.#time.elapsed + 10 * SECOND);
+    if (this.#isBroken) return;
+    const { requestsAt } = this.monitor;
+    const before = requestsAt.length;
+    let isMoving = false;
+    upload.pausedAt = undefined;
+    await this.#whileRunning(
+      tab.uploads.resume(id).then(() => {
+        isMoving = requestsAt.length > before;
+      }),
+    );
+    // Whatever the page asks for next would wake the worker as well, but later.
+    if (!isMoving) this.monitor.violate("an upload that was resumed does not move at once");
+    this.#network.bytesPerMs = 1_000;
+    await this.#runUntil(this.#time.elapsed + 2 * MINUTE);
+    const state = tab.uploads.get(id)?.state;
+    if (state !== "done") this.monitor.violate("an upload that was resumed does not arrive", state);
+  }
+
+  /** A wait ends by the worker's own timer: no page says anything meanwhile. */
+  async #assertWaitsEnd(tab: SimTab): Promise<void> {
+    this.#network.modes.s3 = MODES["503"];
+    const key = "waiting-canary";
+    this.monitor.uploads.set(key, knownUpload({ key, size: 3_500, content: key }));
+    let id = "";
+    const file = new SimFile({ name: key, isUnreadable: false }, 3_500, key, EPOCH);
+    await this.#whileRunning(
+      tab.uploads.add(file, { key, lane: "worker" }).then((added) => {
+        id = added;
+      }),
+    );
+    const { tabs } = this.#browser;
+    for (const each of tabs) each.freeze();
+    await this.#runUntil(this.#time.elapsed + 5 * SECOND);
+    this.#network.modes.s3 = { type: "ok" };
+    await this.#runUntil(this.#time.elapsed + 2 * MINUTE);
+    const state = this.#disk.memory.uploads.get(id)?.state;
+    for (const each of tabs) each.thaw();
+    await this.#runUntil(this.#time.elapsed + 2 * SECOND);
+    if (state !== "done") this.monitor.violate("a wait does not end by itself", state);
+  }
+
+  /** A gateway's 404 says nothing of the upload: the rules see whether what S3 has is thrown away. */
+  async #assertForeignPageIsNoVerdict(tab: SimTab): Promise<void> {
+    const { id } = await this.#addSlowly(tab, "gateway-canary", 1);
+    this.#network.modes.server = MODES.page404;
+    this.#network.modes.s3 = MODES["503"];
+    await this.#runUntil(this.#time.elapsed + 5 * SECOND);
+    this.#network.modes.s3 = { type: "ok" };
+    await this.#runUntil(this.#time.elapsed + 5 * SECOND);
+    this.#network.modes.server = { type: "ok" };
+    this.#network.bytesPerMs = 1_000;
+    await this.#runUntil(this.#time.elapsed + 5 * MINUTE);
+    const state = tab.uploads.get(id)?.state;
+    if (state !== "done") this.monitor.violate("an upload does not outlast a gateway's page", state);
+  }
+
+  async #assertCancelHalts(tab: SimTab): Promise<void> {
+    const { id, upload } = await this.#addSlowly(tab, "canceled-canary");
+    upload.isEnding = true;
+    await this.#whileRunning(tab.uploads.cancel(id));
+    upload.endedAt = this.#time.elapsed;
+    await this.#runUntil(this.#time.elapsed + HALT_MS);
+    this.monitor.assertHalted([upload.key]);
+    await this.#runUntil(this.#time.elapsed + 10 * SECOND);
+    const isOpen = [...this.#s3.uploads.values()].some(({ key }) => key === upload.key);
+    if (isOpen) this.monitor.violate("what was canceled is still open at S3");
+  }
+
+  /** Adds a file that is half sent when this settles. */
+  async #addSlowly(tab: SimTab, key: string, bytesPerMs = 0.1) {
+    const upload = knownUpload({ key, size: 24_000, content: key });
+    this.monitor.uploads.set(key, upload);
+    const file = new SimFile({ name: key, isUnreadable: false }, upload.size, key, EPOCH);
+    this.#network.bytesPerMs = bytesPerMs;
+    let id = "";
+    await this.#whileRunning(
+      tab.uploads.add(file, { key, lane: "worker", partSize: 2_000 }).then((added) => {
+        id = added;
+      }),
+    );
+    await this.#runUntil(this.#time.elapsed + 6 * SECOND);
+    return { id, upload };
   }
 
   #assertEnds(tab: SimTab): void {

@@ -18,9 +18,11 @@ export interface KnownUpload {
   isEnding: boolean;
   /** `add` has told its user that the file is safe. */
   isPromised: boolean;
+  /** Pages have shown that its bytes outlive the worker. */
+  isStored: boolean;
   /** It need not arrive: its file was changed, or the database was deleted. */
   isExcused: boolean;
-  /** Its progress may go back: the disk has failed, so that a worker's death forgets some. */
+  /** Its progress may go back: the disk has failed, so that a worker's death forgets some; or the database was deleted. */
   isProgressExcused: boolean;
   /** Most bytes that were shown as uploaded, by page. */
   readonly uploadedBytes: Map<string, number>;
@@ -33,6 +35,7 @@ export function knownUpload(facts: Pick<KnownUpload, "key" | "size" | "content">
     endedAt: undefined,
     isEnding: false,
     isPromised: false,
+    isStored: false,
     isExcused: false,
     isProgressExcused: false,
     uploadedBytes: new Map(),
@@ -51,7 +54,10 @@ export interface MonitorContext {
 }
 
 /** What still may arrive after a pause, a cancel or a sign-out: requests that were on their way, and their begin. */
-const HALT_MS = 2_000;
+export const HALT_MS = 2_000;
+/** `sync` events within an hour: the browser repeats them after minutes, and pages ask for the next when one was held for three. */
+const MOST_SYNCS = 100;
+const HOUR_MS = 3_600_000;
 /** A small write must not wait longer for others. */
 const LONGEST_WAIT_MS = 5_000;
 
@@ -67,6 +73,7 @@ export class Monitor {
   readonly #confirmed = new Set<string>();
   readonly #underWay = new Map<string, SimRequest>();
   writes = 0;
+  readonly #syncsAt: number[] = [];
   readonly requestsAt: number[] = [];
   /** What has happened from outside. */
   disturbances = 0;
@@ -86,7 +93,10 @@ export class Monitor {
 
   /** The app has deleted the database: what was in it need not arrive, and may begin anew if its page still asks for it. */
   forgetAll(): void {
-    for (const upload of this.uploads.values()) upload.isExcused = true;
+    for (const upload of this.uploads.values()) {
+      upload.isExcused = true;
+      upload.isProgressExcused = true;
+    }
     this.#confirmed.clear();
   }
 
@@ -118,6 +128,9 @@ export class Monitor {
       this.violate("a part that S3 has is sent again", part);
   }
 
+  /** Set by whoever has a relay. */
+  released: (body: unknown) => Promise<void> = async () => {};
+
   putStored(request: SimRequest): void {
     this.note(`  stored ${partOf(request)}`);
   }
@@ -130,6 +143,16 @@ export class Monitor {
     const part = partOf(request);
     if (this.#underWay.get(part) === request) this.#underWay.delete(part);
     this.note(`← ${request.operation} ${part}`);
+  }
+
+  /** What is paused, has ended, or belongs to another user has nothing on its way any more. */
+  assertHalted(keys: readonly string[]): void {
+    for (const request of this.#underWay.values())
+      if (keys.includes(this.#uploadOf(request)?.key ?? ""))
+        this.violate(
+          "an upload that was halted still sends",
+          `${partOf(request)} of ${this.#uploadOf(request)?.key}`,
+        );
   }
 
   /** An upload that S3 still has, with parts, must go on, and not begin anew. */
@@ -182,9 +205,12 @@ export class Monitor {
   // Pages.
 
   shown(tabId: string, list: readonly UploadSnapshot[]): void {
-    for (const { key, uploadedBytes, state, error } of list) {
+    for (const { key, uploadedBytes, state, error, durability } of list) {
       const upload = this.uploads.get(key);
       if (!upload) continue;
+      if (error?.code === "FILE_LOST" && state === "waiting" && upload.isStored && !upload.isExcused)
+        this.violate("bytes that were safe are lost", key);
+      upload.isStored = durability !== "memory";
       if (state === "failed" && !upload.isExcused && !upload.isEnding)
         this.violate("an upload has failed though nothing is hopeless", `${key}: ${error?.code}`);
       const before = upload.uploadedBytes.get(tabId) ?? 0;
@@ -199,10 +225,20 @@ export class Monitor {
 
   wrote(call: string): void {
     if (call !== "putBytes") this.writes += 1;
+    // What writes without end would never come to the end, where it is compared.
+    if (this.writes > 10 * this.#allowedWrites) this.assertCost();
   }
 
   waited(call: string, ms: number): void {
     if (ms > LONGEST_WAIT_MS) this.violate("a small write waits behind a large one", `${call} for ${ms} ms`);
+  }
+
+  syncFired(): void {
+    const now = this.#context.time.elapsed;
+    this.#syncsAt.push(now);
+    const before = this.#syncsAt.at(-MOST_SYNCS);
+    if (before !== undefined && now - before < HOUR_MS)
+      this.violate("the browser wakes the worker without end");
   }
 
   syncUsed(): void {
@@ -218,10 +254,14 @@ export class Monitor {
       );
   }
 
+  /** A begin, its bytes, each part's claim and receipt, its end; and for each thing that happens, all that were under way. */
+  get #allowedWrites(): number {
+    return 40 + 14 * this.uploads.size + 3 * this.requestsAt.length + this.disturbances * 30;
+  }
+
   /** What was written must stay within a small constant for each upload, part, command and fault. */
   assertCost(): void {
-    // A begin, its bytes, each part's claim and receipt, its end; and for each thing that happens, all that were under way.
-    const allowed = 40 + 14 * this.uploads.size + 3 * this.requestsAt.length + this.disturbances * 30;
+    const allowed = this.#allowedWrites;
     if (this.writes > allowed)
       this.violate("the database is written too often", `${this.writes} times, ${allowed} allowed`);
   }

@@ -1,3 +1,4 @@
+import { withBrowsing } from "./browsing.ts";
 import { type HistoryEnd, runHistory } from "./history.ts";
 import { type Scenario, scenarioOf } from "./scenario.ts";
 import { Random } from "./world/random.ts";
@@ -7,6 +8,6 @@ export interface SeedEnd extends HistoryEnd {
 }
 
 export async function runSeed(seed: number): Promise<SeedEnd> {
-  const scenario = scenarioOf(seed, new Random(seed));
+  const scenario = withBrowsing(scenarioOf(seed, new Random(seed)));
   return { scenario, ...(await runHistory(scenario)) };
 }

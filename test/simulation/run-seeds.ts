@@ -19,7 +19,7 @@ export interface SeedRange {
 /** Runs histories on all cores, each in a process of its own. Returns those that have broken a rule, by seed. */
 export async function runSeeds(
   { from, count, mostBroken }: SeedRange,
-  onProgress: (done: number, broken: number) => void = () => {},
+  onProgress: (done: number, broken: readonly BrokenSeed[]) => void = () => {},
 ): Promise<readonly BrokenSeed[]> {
   const broken: BrokenSeed[] = [];
   let next = from;
@@ -31,7 +31,7 @@ export async function runSeeds(
         if (message !== "ready") {
           done += 1;
           if (message.violations.length > 0) broken.push(message);
-          onProgress(done, broken.length);
+          onProgress(done, broken);
         }
         if (next < from + count && broken.length < mostBroken) worker.send(next++);
         else {

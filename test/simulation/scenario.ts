@@ -60,6 +60,10 @@ export type Happening = { readonly at: number } & (
   /** The next start of the worker finds its database broken once. */
   | { readonly type: "breakStart"; readonly forMs: number }
   | { readonly type: "failBackgroundFetch" }
+  /** Pages of another origin are opened in another tab, one after another. */
+  | { readonly type: "browse"; readonly everyMs: number; readonly forMs: number }
+  /** The kind of network, or the battery, changes. */
+  | { readonly type: "changeDevice" }
   /** A row becomes unreadable for this version, as after a roll-back. */
   | { readonly type: "unreadableRow"; readonly upload: number }
   | { readonly type: "changeFile"; readonly upload: number }
@@ -112,6 +116,11 @@ const FEATURES: Readonly<Record<string, Feature>> = {
       { at, type: "updateWorker" },
     ]),
   ],
+  /** The browser dies, and its user opens the app as soon as it is back. */
+  restarts: (random, at) => [
+    { at, type: "killBrowser", forMs: 5 * SECOND },
+    { at: at + 5 * SECOND + random.whole(100, 300), type: "openTab" },
+  ],
   /** The browser dies, and finds no network when it is back. */
   underground: (random, at) => [
     { at, type: "killBrowser", forMs: 5 * SECOND },
@@ -156,16 +165,41 @@ const FEATURES: Readonly<Record<string, Feature>> = {
   ],
   disk: (random, at) => [
     random.pick<Happening>([
-      { at, type: "diskFault", fault: "QUOTA_EXCEEDED", forMs: random.whole(1, 30) * SECOND },
-      { at, type: "diskFault", fault: "DATABASE_UNAVAILABLE", forMs: random.whole(1, 30) * SECOND },
+      { at, type: "diskFault", fault: "QUOTA_EXCEEDED", forMs: random.pick([0.01, 1, 30]) * SECOND },
+      { at, type: "diskFault", fault: "DATABASE_UNAVAILABLE", forMs: random.pick([0.01, 1, 30]) * SECOND },
       { at, type: "closeDatabase" },
       { at, type: "deleteDatabase" },
-      { at, type: "breakStart", forMs: random.whole(1, 20) * SECOND },
-      { at, type: "failBackgroundFetch" },
-      { at, type: "unreadableRow", upload: random.whole(0, 9) },
       { at, type: "changeFile", upload: random.whole(0, 9) },
     ]),
-    { at: at + 2 * SECOND, type: "killWorker" },
+    // Without it, the engine that has met the fault has to go on.
+    ...(random.chance(0.5) ? [{ at: at + 2 * SECOND, type: "killWorker" } as const] : []),
+  ],
+  /** Something fails while a worker starts. */
+  starts: (random, at) => [
+    { at, type: "killWorker" },
+    random.pick<Happening>([
+      { at, type: "breakStart", forMs: random.pick([0.01, 1, 20]) * SECOND },
+      { at, type: "failBackgroundFetch" },
+      {
+        at: at + random.whole(0, 50),
+        type: "diskFault",
+        fault: "DATABASE_UNAVAILABLE",
+        forMs: random.whole(1, 50),
+      },
+    ]),
+    add(random, at + random.whole(0, 5) * SECOND),
+  ],
+  /** Tabs are closed while the browser may carry what is left, and opened again in the middle of it. */
+  handOver: (random, at) => [
+    { ...add(random, at), lane: random.pick(["auto", "browser"]), sizes: [20_000, 60_000] },
+    { at: at + random.whole(1, 30) * SECOND, type: "closeTab", tab: 0 },
+    { at: at + random.whole(20, 90) * SECOND, type: "openTab" },
+  ],
+  /** An older version of the app comes back for a while, and can't read all that the newer one has written. */
+  rollback: (random, at) => [
+    { at, type: "unreadableRow", upload: random.whole(0, 9) },
+    { at: at + random.whole(0, 500), type: "killBrowser", forMs: 5 * SECOND },
+    { at: at + 6 * SECOND, type: "openTab" },
   ],
   bulk: (random, at) => {
     const hours = random.chance(0.5) ? { from: random.whole(0, 23), to: 24 } : null;
@@ -195,14 +229,14 @@ export function scenarioOf(seed: number, random: Random): Scenario {
   return {
     seed,
     auth: random.pick(["none", "cookie", "bearer"]),
-    hasBackgroundFetch: random.chance(0.4),
+    hasBackgroundFetch: random.chance(chosen.includes("handOver") ? 1 : 0.4),
     linkBytesPerMs: random.pick([1_000, 20, 1, 0.4]),
     diskBytesPerMs: random.pick([5_000, 2]),
     happenings,
   };
 }
 
-function add(random: Random, at: number): Happening {
+function add(random: Random, at: number): Extract<Happening, { type: "add" }> {
   const sizes = Array.from({ length: random.whole(1, 3) }, () =>
     random.pick([0, 1, 500, 1_999, 2_001, 5_000, random.whole(1_000, 20_000), 20_000, 60_000]),
   );

@@ -48,13 +48,15 @@ async function runAll(): Promise<boolean> {
   let progress = "";
   const range = { from: Number(values.from), count, mostBroken: Number(values["stop-at"]) };
   const timer = setInterval(() => console.error(progress), 5_000);
-  const broken = await runSeeds(range, (done, failed) => {
+  let printed = 0;
+  const broken = await runSeeds(range, (done, found) => {
     const rate = done / ((performance.now() - startedAt) / 1_000);
     const left = Math.round((count - done) / rate);
-    progress = `${done} of ${count} seeds, ${failed} broken, ${rate.toFixed(1)} a second, ${left} s left`;
+    progress = `${done} of ${count} seeds, ${found.length} broken, ${rate.toFixed(1)} a second, ${left} s left`;
+    for (const { seed, violations } of found.slice(printed)) console.log(`seed ${seed}: ${violations[0]}`);
+    printed = found.length;
   });
   clearInterval(timer);
-  for (const { seed, violations } of broken) console.log(`seed ${seed}: ${violations[0]}`);
   console.log(progress);
   return broken.length === 0;
 }

@@ -1,4 +1,4 @@
-import { readFile } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import type { Browser } from "playwright";
 
 /** Resident memory of each of the browser's renderer processes, in bytes: those of its pages and workers. */
@@ -18,4 +18,16 @@ export async function rendererMemory(browser: Browser): Promise<Map<number, numb
 async function residentBytes(pid: number): Promise<number> {
   const status = await readFile(`/proc/${pid}/status`, "utf8").catch(() => "");
   return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1] ?? 0) * 1024;
+}
+
+/** Resident memory of all renderer processes of the browser that has its profile in this folder, in bytes. */
+export async function residentBytesOf(folder: string): Promise<number> {
+  const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name)).map(Number);
+  const sizes = await Promise.all(
+    pids.map(async (pid) => {
+      const command = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
+      return command.includes(folder) && command.includes("--type=renderer") ? residentBytes(pid) : 0;
+    }),
+  );
+  return sizes.reduce((sum, size) => sum + size, 0);
 }

@@ -49,6 +49,8 @@ export interface TestBed {
   /** URL by which the browser reaches S3, over the link. */
   readonly publicEndpoint: string;
   readonly link: Link;
+  /** Lets pages of another origin send to the bucket, in place of the app's own. */
+  allowOrigin(origin: string): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -98,6 +100,7 @@ export async function startTestBed(options: TestBedOptions): Promise<TestBed> {
     link,
     bucket: target.bucket,
     publicEndpoint,
+    allowOrigin: (origin) => allowOrigin(s3, target.bucket, origin, options.cors),
     async sha256(key) {
       const { Body } = await s3.send(new GetObjectCommand({ Bucket: target.bucket, Key: key }));
       return sha256OfStream(Body as Readable);

@@ -60,7 +60,7 @@ export class VirtualTime {
   /** Waits until nothing can go on without time. */
   async settle(): Promise<void> {
     do {
-      await Promise.allSettled(this.#pending);
+      if (this.#pending.size > 0) await Promise.allSettled(this.#pending);
       await new Promise<void>((resolve) => setImmediate(resolve));
     } while (this.#pending.size > 0);
   }

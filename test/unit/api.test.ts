@@ -2,7 +2,13 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { UploadError } from "../../src/core/errors.ts";
 import { S3_LIMITS } from "../../src/core/limits.ts";
 import { ENGINE_DEFAULTS } from "../../src/core/options.ts";
-import type { AddRequest, BelievedOwner, WorkerApi } from "../../src/protocol/protocol.ts";
+import type { WireSnapshot } from "../../src/core/snapshot.ts";
+import {
+  type AddRequest,
+  type BelievedOwner,
+  MAX_ADDED,
+  type WorkerApi,
+} from "../../src/protocol/protocol.ts";
 import { compareTurns } from "../../sw/model/schedule.ts";
 import { createWorkerApi, type NewUpload, type UploadCommands } from "../../sw/pages/api.ts";
 import { virtualClock } from "../support/virtual-clock.ts";
@@ -16,7 +22,9 @@ const EPOCH = 1_800_000_000_000;
 class RecordedCommands implements UploadCommands {
   owner = "anna";
   readonly partSpeed = null;
+  readonly linkSpeed = 3;
   readonly mark = { epoch: "e", sequence: 3 };
+  uploads: WireSnapshot[] = [];
   promiseMark = () => this.mark;
   readonly calls: unknown[][] = [];
   readonly added: NewUpload[] = [];
@@ -24,7 +32,7 @@ class RecordedCommands implements UploadCommands {
   fault: unknown;
 
   list() {
-    return { ...this.mark, uploads: [] };
+    return { ...this.mark, uploads: this.uploads };
   }
 
   checkOwner(believed: BelievedOwner) {
@@ -76,6 +84,7 @@ const context = {
   checksum: "md5",
   options: ENGINE_DEFAULTS,
   clock: virtualClock(new VirtualTime(), EPOCH),
+  uuid: () => crypto.randomUUID(),
 } as const;
 
 function apiWith(relay: string | null): WorkerApi {
@@ -116,8 +125,49 @@ describe("commands", () => {
     expect(commands.calls).toEqual([call]);
   });
 
+  describe("a list of 600 uploads", () => {
+    const all = Array.from({ length: 600 }, (_, index) => ({ order: index }) as WireSnapshot);
+    const beginning = async () => {
+      commands.uploads = all;
+      const answer = await api.list();
+      if (!answer.ok || !answer.value.rest) throw new Error("there is no rest");
+      return { ...answer.value, rest: answer.value.rest };
+    };
+
+    test("is given in messages of 250, all as they were when the first was sent", async () => {
+      const { uploads, rest } = await beginning();
+      commands.uploads = [];
+      expect([uploads.length, rest.count]).toEqual([250, 350]);
+      const slices = [await api.listRest(rest.id, 0), await api.listRest(rest.id, 250)];
+      const given = slices.flatMap((slice) => (slice.ok && slice.value) || []);
+      expect([...uploads, ...given]).toEqual(all);
+    });
+
+    test("is not kept once all of it was given, nor in a list that is not there", async () => {
+      const { rest } = await beginning();
+      await api.listRest(rest.id, 0);
+      await api.listRest(rest.id, 250);
+      const none = { ok: true, value: null };
+      expect(await api.listRest(rest.id, 0)).toEqual(none);
+      expect(await api.listRest(ID, 0)).toEqual(none);
+      expect(await api.listRest("no id", -1)).toMatchObject({ ok: false, error: { code: "OPTION_INVALID" } });
+    });
+
+    test("is not given to whoever signs in meanwhile", async () => {
+      const { rest } = await beginning();
+      commands.owner = "bob";
+      expect(await api.listRest(rest.id, 0)).toEqual({ ok: true, value: null });
+    });
+
+    test("that pages leave half fetched is kept for the last 16 of them", async () => {
+      const { rest } = await beginning();
+      for (let count = 0; count < 16; count++) await beginning();
+      expect(await api.listRest(rest.id, 0)).toEqual({ ok: true, value: null });
+    });
+  });
+
   test("list tells whether uploads can be left to the browser", async () => {
-    const list = { epoch: "e", sequence: 3, uploads: [] };
+    const list = { epoch: "e", sequence: 3, uploads: [], rest: null };
     expect(await api.list()).toEqual({ ok: true, value: { ...list, hasRelay: true } });
     expect(await apiWith(null).list()).toEqual({ ok: true, value: { ...list, hasRelay: false } });
   });
@@ -127,7 +177,7 @@ describe("commands", () => {
   });
 
   test("handOverCandidates gives uploads and relay", async () => {
-    const value = { relay: "https://app.test/uploads/", uploads: [] };
+    const value = { relay: "https://app.test/uploads/", bytesPerSecond: 3, uploads: [] };
     expect(await api.handOverCandidates("anna")).toEqual({ ok: true, value });
   });
 
@@ -166,6 +216,50 @@ describe("commands", () => {
     expect(inTurn.at(-1)?.plan.size).toBe(900_000);
     const others = inTurn.slice(0, -1).map(({ order }) => order);
     expect(others).toEqual(others.toSorted((a, b) => a - b));
+  });
+
+  describe("files given in several messages", () => {
+    const BATCH = "22222222-2222-4333-8444-555555555555";
+    const mark = { ok: true, value: { epoch: "e", sequence: 3 } };
+
+    test("are added together with the last ones, in the order given", async () => {
+      await api.stage(BATCH, [request()]);
+      // As after a lost answer.
+      await api.stage(BATCH, [request()]);
+      expect(commands.added).toEqual([]);
+      expect(await api.add([request({}, file, OTHER_ID)], null, { id: BATCH, count: 1 })).toEqual(mark);
+      expect(commands.added.map(({ record }) => record.id)).toEqual([ID, OTHER_ID]);
+    });
+
+    test("are not added in part: where the worker has lost some, the page is told", async () => {
+      await api.stage(BATCH, [request()]);
+      const answer = await api.add([request({}, file, OTHER_ID)], null, { id: BATCH, count: 2 });
+      expect([answer, commands.added]).toEqual([{ ok: true, value: null }, []]);
+    });
+
+    test("are checked, each of them", async () => {
+      for (const answer of [
+        await api.stage(BATCH, [request({ priority: "high" })]),
+        await api.stage("no id", [request()]),
+        await api.add([], null, { id: BATCH, count: -1 }),
+      ])
+        expect(answer).toMatchObject({ ok: false, error: { code: "OPTION_INVALID" } });
+    });
+
+    test("and never added make room for those of other pages", async () => {
+      const batches = Array.from({ length: 17 }, () => crypto.randomUUID());
+      for (const batch of batches) await api.stage(batch, [request()]);
+      const added = async (id = "") => (await api.add([], null, { id, count: 1 })) as { value: unknown };
+      expect((await added(batches[0])).value).toBeNull();
+      expect((await added(batches[1])).value).toEqual(mark.value);
+    });
+  });
+
+  test("add begins nothing that its page has seen end", async () => {
+    const ended = { ...request({}, file, crypto.randomUUID()), hasEnded: true };
+    const answer = await api.add([ended, request()], null, null);
+    expect(answer).toMatchObject({ ok: true });
+    expect(commands.added.map(({ record }) => record.id)).toEqual([ID]);
   });
 
   test("add opens a file handle once", async () => {
@@ -213,6 +307,7 @@ describe("an error is answered as a value", () => {
       checksum: "md5",
       options: ENGINE_DEFAULTS,
       clock: virtualClock(new VirtualTime()),
+      uuid: () => crypto.randomUUID(),
     });
     expect(await broken.list()).toMatchObject({ ok: false, error: { code: "DATABASE_UNAVAILABLE" } });
   });
@@ -294,7 +389,7 @@ const NOT_REQUESTS: readonly (readonly [name: string, value: unknown])[] = [
   ["nothing", undefined],
   ["a request that is not in a list", request()],
   ["a request without options", [{ id: ID, source: file }]],
-  ["more than 10,000 requests", Array.from({ length: 10_001 }, () => request())],
+  ["more requests than one call takes", Array.from({ length: MAX_ADDED + 1 }, () => request())],
   ["a null", [null]],
   ["a bad request after a good one", [request(), request({}, file, "x")]],
   ...named(NOT_IDS).map(([name, id]) => [`the id ${name}`, [{ ...request(), id }]] as const),

@@ -1,5 +1,7 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { AuthRequest } from "../../sw/pages/auth-request.ts";
+import { PageClients } from "../../sw/pages/page-clients.ts";
+import type { Platform } from "../../sw/platform/platform.ts";
 import { settlementOf } from "../support/settlement.ts";
 import { virtualClock } from "../support/virtual-clock.ts";
 import { VirtualTime } from "../support/virtual-time.ts";
@@ -8,6 +10,12 @@ let time: VirtualTime;
 let heard: unknown[];
 let pages: number;
 let request: AuthRequest;
+
+function requestTo(windows: Platform["clients"]["windows"]): AuthRequest {
+  const clock = virtualClock(time);
+  const worker = { scope: "https://app.test/" } as Platform["worker"];
+  return new AuthRequest({ clock }, new PageClients({ clock, worker, clients: { windows } }));
+}
 
 beforeEach(() => {
   time = new VirtualTime();
@@ -19,7 +27,7 @@ beforeEach(() => {
       url: "https://app.test/",
       postMessage: (message: unknown) => heard.push(message),
     }));
-  request = new AuthRequest({ clock: virtualClock(time), clients: { windows } });
+  request = requestTo(windows);
 });
 
 describe("a request for headers", () => {
@@ -74,10 +82,7 @@ describe("a request for headers", () => {
   });
 
   test("settles where pages can't be asked", async () => {
-    request = new AuthRequest({
-      clock: virtualClock(time),
-      clients: { windows: () => Promise.reject(new Error("gone")) },
-    });
+    request = requestTo(() => Promise.reject(new Error("gone")));
     const asked = [settlementOf(request.ask()), settlementOf(request.ask())];
     await time.runUntil(10_000);
     expect(asked.map(({ state }) => state)).not.toContain("pending");

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import type { PartRange } from "../../src/core/part-ranges.ts";
-import { RELAY_ENDED_COOKIE, RELAY_TOKEN_HEADER, relayUrl } from "../../src/core/relay-url.ts";
+import { endedEntry, RELAY_ENDED_COOKIE, RELAY_TOKEN_HEADER, relayUrl } from "../../src/core/relay-url.ts";
 import type { PartReceipt } from "../../src/core/storage.ts";
 import { FETCH_PREFIX } from "../../src/protocol/protocol.ts";
 import { BackgroundFetches, type BackgroundFetchHost } from "../../sw/background-fetch/background-fetches.ts";
@@ -71,8 +71,10 @@ class Transfer {
 /** Notes what it is told. */
 class Host implements BackgroundFetchHost {
   readonly told: unknown[][] = [];
+  carried: readonly PartRange[] = [];
   readonly browserUploads = new Set<string>();
   readonly foreignUploads = new Set<string>();
+  readonly restingUploads = new Set<string>();
 
   handedOver(uploadIds: readonly string[], isHandedOver: boolean) {
     this.told.push([isHandedOver ? "handed over" : "no longer", ...uploadIds]);
@@ -86,8 +88,13 @@ class Host implements BackgroundFetchHost {
   isForeign(uploadId: string) {
     return this.foreignUploads.has(uploadId);
   }
-  async rangesInDoubt(ranges: readonly PartRange[]) {
-    this.told.push(["in doubt", ...ranges]);
+  isResting(uploadId: string) {
+    return this.restingUploads.has(uploadId);
+  }
+  async rangesInDoubt(ranges: readonly PartRange[], inMs: number) {
+    // The browser is left alone with what it sends.
+    if (inMs === 60_000) this.carried = ranges;
+    else this.told.push([inMs > 0 ? "being sent" : "in doubt", ...ranges]);
   }
   browserProgresses() {
     this.told.push(["browser progresses"]);
@@ -115,6 +122,12 @@ beforeEach(() => {
   host = new Host();
   platform = {
     clock: virtualClock(time, EPOCH),
+    worker: { scope: "https://app.test/" } as never,
+    fetch: async (url, init) => {
+      const { tokens, fetches, ending } = JSON.parse(String(init.body));
+      host.told.push(["released", String(url), tokens, fetches, ending]);
+      return Response.json({});
+    },
     cookies: {
       get: async (name) => (name === RELAY_ENDED_COOKIE ? cookie?.value : undefined),
       async set(name, value, expires) {
@@ -199,6 +212,18 @@ describe("following", () => {
     expect(host.news()).toEqual([["arrived", ID, "secret", 1, 2], ["browser progresses"]]);
   });
 
+  test("leaves the two ranges alone that the browser sends at the moment, in its order", async () => {
+    const ranges = Array.from({ length: 12 }, (_, index) => rangeOf(ID, index + 1));
+    const transfer = start("f", ranges);
+    await fetches.follow();
+    // By their indices as text: 0, 1, 10, 11, 2, …
+    expect(host.carried).toEqual([rangeOf(ID, 1), rangeOf(ID, 2)]);
+    await transfer.record(1).store(receipt(2));
+    expect(host.carried).toEqual([rangeOf(ID, 1), rangeOf(ID, 11)]);
+    await transfer.record(0).store(receipt(1));
+    expect(host.carried).toEqual([rangeOf(ID, 11), rangeOf(ID, 12)]);
+  });
+
   test("takes in the parts of a range that was broken off, which is no progress", async () => {
     const transfer = start("f", [rangeOf(ID, 1, 3)]);
     await fetches.follow();
@@ -206,7 +231,10 @@ describe("following", () => {
     const error = { kind: "network", code: "NETWORK", message: "", detail: "" };
     transfer.record(0).answer(Response.json({ error, parts: [receipt(1)] }, { status: 502 }));
     await settled();
-    expect(host.news()).toEqual([["arrived", ID, "token", 1]]);
+    expect(host.news()).toEqual([
+      ["arrived", ID, "token", 1],
+      ["in doubt", rangeOf(ID, 1, 3)],
+    ]);
   });
 
   test.each([
@@ -221,7 +249,7 @@ describe("following", () => {
     host.news();
     transfer.record(0).answer(response());
     await settled();
-    expect(host.news()).toEqual([]);
+    expect(host.news()).toEqual([["in doubt", rangeOf(ID, 1)]]);
   });
 
   test("takes nothing in where there is no answer, or no token", async () => {
@@ -231,7 +259,7 @@ describe("following", () => {
     host.news();
     transfer.record(0).fail();
     await tokenless.record(0).store(receipt(2));
-    expect(host.news()).toEqual([]);
+    expect(host.news()).toEqual([["in doubt", rangeOf(ID, 1)]]);
   });
 
   test("leaves fetches of the app, and ended ones, alone", async () => {
@@ -282,9 +310,11 @@ describe("following", () => {
     await fetches.follow();
     expect(host.news()).toEqual([
       ["handed over", ID, OTHER_ID],
-      ["in doubt", rangeOf(ID, 1), rangeOf(OTHER_ID, 1)],
+      ["being sent", rangeOf(ID, 1), rangeOf(OTHER_ID, 1)],
       ["ended", "f"],
       ["no longer", ID, OTHER_ID],
+      ["released", "https://app.test/up/release", ["token"], ["f"], "now"],
+      ["in doubt", rangeOf(ID, 1), rangeOf(OTHER_ID, 1)],
     ]);
   });
 
@@ -303,9 +333,11 @@ describe("taking back", () => {
     host.news();
     await fetches.takeBack();
     expect(host.news()).toEqual([
-      ["in doubt", rangeOf(ID, 1, 4)],
+      ["being sent", rangeOf(ID, 1, 4)],
       ["ended", "f"],
       ["no longer", ID],
+      ["released", "https://app.test/up/release", ["token"], ["f"], "afterPart"],
+      ["in doubt", rangeOf(ID, 1, 4)],
     ]);
     expect(fetches.areUnderWay).toBe(false);
   });
@@ -313,10 +345,16 @@ describe("taking back", () => {
   test("works on a fetch that was not followed", async () => {
     start("f", [rangeOf(ID, 1)]);
     await fetches.takeBack();
-    expect(host.news()).toEqual([
-      ["in doubt", rangeOf(ID, 1)],
-      ["ended", "f"],
-    ]);
+    expect(host.news().map(([what]) => what)).toEqual(["being sent", "ended", "released", "in doubt"]);
+  });
+
+  test("has the parts looked up, though the relay can't be reached", async () => {
+    platform.fetch = async () => {
+      throw new TypeError("Failed to fetch");
+    };
+    start("f", [rangeOf(ID, 1)]);
+    await fetches.takeBack();
+    expect(host.news()).toContainEqual(["in doubt", rangeOf(ID, 1)]);
   });
 
   test("still takes in what is on its way at that moment", async () => {
@@ -369,16 +407,49 @@ describe("taking back", () => {
 });
 
 describe("releasing an upload", () => {
-  test("ends a fetch once it carries no other", async () => {
-    start("f", [rangeOf(ID, 1), rangeOf(OTHER_ID, 1)]);
+  test("stops it at once, and touches no other upload of its fetch", async () => {
+    const transfer = start("f", [rangeOf(ID, 1), rangeOf(OTHER_ID, 1)]);
+    transfer.records[1] = new FetchRecord(transfer.record(1).request.url, "other token");
     await fetches.follow();
     host.news();
     await fetches.release(ID);
-    expect(host.news()).toEqual([]);
+    expect(host.news()).toEqual([
+      ["being sent", rangeOf(ID, 1)],
+      ["ended", endedEntry("f", ID)],
+      ["no longer", ID],
+      ["released", "https://app.test/up/release", ["token"], ["f"], "now"],
+      ["in doubt", rangeOf(ID, 1)],
+    ]);
     expect(fetches.areUnderWay).toBe(true);
     await fetches.release(OTHER_ID);
-    expect(cookie?.value).toBe("f");
+    expect(cookie?.value.split(".")).toContain("f");
     expect(fetches.areUnderWay).toBe(false);
+  });
+
+  test("together with all others of its fetch ends the fetch, in one request", async () => {
+    start("f", [rangeOf(ID, 1), rangeOf(OTHER_ID, 1)]);
+    await fetches.follow();
+    host.news();
+    await Promise.all([fetches.release(ID), fetches.release(OTHER_ID)]);
+    expect(cookie?.value).toBe("f");
+    expect(host.news().filter(([what]) => what === "released")).toHaveLength(1);
+  });
+
+  test("is remembered by the next worker, which follows the others only", async () => {
+    start("f", [rangeOf(ID, 1), rangeOf(OTHER_ID, 1)]);
+    await fetches.follow();
+    await fetches.release(ID);
+    host.news();
+    await new BackgroundFetches(platform, host).follow();
+    expect(host.news()).toEqual([["handed over", OTHER_ID]]);
+  });
+
+  test("is made up for where its user has paused it before the fetch could be seen", async () => {
+    host.restingUploads.add(ID);
+    start("f", [rangeOf(ID, 1), rangeOf(OTHER_ID, 1)]);
+    await fetches.follow();
+    await settled();
+    expect(cookie?.value).toBe(endedEntry("f", ID));
   });
 
   test("does nothing for one that no fetch carries, or twice", async () => {
@@ -456,12 +527,13 @@ describe("the cookie of ended fetches", () => {
     expect(cookie).toEqual({ value: "a.b.c", expires: EPOCH + 1_000 + WEEK_MS });
   });
 
-  test("holds the last 16, which relays and browsers have room for", async () => {
-    const before = Array.from({ length: 16 }, (_, index) => `id${index}`);
+  test("holds the last 100 of fetches that are still there, for which browsers and relays have room", async () => {
+    start("here", []);
+    const before = ["here", ...Array.from({ length: 99 }, (_, index) => `id${index}`)];
     cookie = { value: before.join("."), expires: 0 };
     start("new", [rangeOf(ID, 1)]);
     await fetches.takeBack();
-    expect(cookie?.value.split(".")).toEqual([...before.slice(1), "new"]);
+    expect(cookie?.value.split(".")).toEqual(["here", "new"]);
   });
 
   test("names all of those that end at the same time", async () => {

@@ -13,6 +13,8 @@ import { ID, records } from "./records.ts";
 
 const IDS = [ID, "0f0e0d0c-0b0a-4908-8706-050403020100", "11111111-2222-4333-8444-555555555555"] as const;
 const file = new File(["hello"], "a.txt", { lastModified: 77 });
+/** So large that no other is copied beside it. */
+const large = new File([new Uint8Array(8 * 1024 * 1024)], "large", { lastModified: 77 });
 const facts = {
   plan: { size: 5, partSize: 5, partCount: 1 },
   lastModified: 77,
@@ -27,10 +29,12 @@ interface Upload extends FileHolder {
 let time: VirtualTime;
 let disk: MemoryDisk;
 let database: UploadDatabase;
+let platform: { storageEstimate(): Promise<{ quota?: number; usage?: number }> };
 let estimate: { quota?: number; usage?: number };
 let uploads: Map<string, Upload>;
 let events: UploadEvent[];
 let settledCopies: number;
+let failures: unknown[];
 let copies: FileCopies<Upload>;
 let warned: ReturnType<typeof vi.spyOn>;
 
@@ -39,19 +43,22 @@ beforeEach(async () => {
   disk = new MemoryDisk();
   database = await openMemoryDatabase(disk, { now: () => 0 });
   estimate = {};
+  platform = { storageEstimate: async () => estimate };
   uploads = new Map();
   events = [];
   settledCopies = 0;
+  failures = [];
   warned = vi.spyOn(console, "warn").mockImplementation(() => {});
   copies = new FileCopies<Upload>({
     database,
-    platform: { storageEstimate: async () => estimate },
+    platform,
     find: (id) => uploads.get(id),
     isStored: (id) => uploads.has(id) || disk.unreadableIds.has(id),
     apply,
     onSettled: () => {
       settledCopies += 1;
     },
+    onFailure: (error) => failures.push(error),
   });
 });
 afterEach(() => warned.mockRestore());
@@ -65,7 +72,11 @@ async function apply(upload: Upload, event: UploadEvent): Promise<void> {
 
 /** Adds uploads, in order, with these states. */
 async function add(...added: UploadRecord[]): Promise<Upload[]> {
-  const withIds = added.map((record, index) => ({ ...record, ...facts, id: IDS[index] as string }));
+  const withIds = added.map((record, index) => ({
+    ...record,
+    ...facts,
+    id: IDS[index] ?? crypto.randomUUID(),
+  }));
   await database.add(withIds);
   return withIds.map((record) => {
     const upload: Upload = { id: record.id, record, bytes: undefined };
@@ -98,7 +109,21 @@ describe("an accepted file", () => {
     expect([settled.state, upload.record.durability, settledCopies]).toEqual(["pending", "memory", 0]);
     await time.runUntil(1_000);
     expect([settled.state, upload.record.durability, settledCopies]).toEqual(["fulfilled", "stored", 1]);
-    expect(upload.bytes).toBe(await database.bytes(ID));
+    // Whoever needs them next opens the copy.
+    expect(upload.bytes).toBeUndefined();
+    expect(await database.bytes(ID)).toBe(file);
+    expect(copies.isBusy).toBe(false);
+  });
+
+  test("whose database is closed over its copy is not taken for one that was kept", async () => {
+    slowCopies();
+    const [upload] = (await add(records.queued)) as [Upload];
+    copies.accept(upload, file, file);
+    const settled = settlementOf(copies.settled(ID));
+    disk.disconnect();
+    await time.runUntil(1_000);
+    expect(settled).toMatchObject({ state: "rejected", error: { code: "DATABASE_CLOSED" } });
+    expect(failures).toMatchObject([{ code: "DATABASE_CLOSED" }]);
     expect(copies.isBusy).toBe(false);
   });
 
@@ -113,10 +138,32 @@ describe("an accepted file", () => {
     expect(handle.opened).toBe(0);
   });
 
-  test("is copied after those before it: one at a time, in their order", async () => {
+  test("is copied beside the small ones before it, 1,024 at the most", async () => {
+    const begun = slowCopies();
+    const all = await add(...Array.from({ length: 1_100 }, () => records.queued));
+    for (const upload of all) copies.accept(upload, file, file);
+    await time.runUntil(500);
+    expect(begun).toEqual(all.slice(0, 1_024).map(({ id }) => id));
+    await time.runUntil(2_000);
+    expect(all.filter(({ record }) => record.durability === "stored")).toHaveLength(1_100);
+  });
+
+  test("has the browser asked for its room once with all that are copied at the same time", async () => {
+    let asked = 0;
+    platform.storageEstimate = async () => {
+      asked += 1;
+      return estimate;
+    };
+    const all = await add(...Array.from({ length: 32 }, () => records.queued));
+    for (const upload of all) copies.accept(upload, file, file);
+    await Promise.all(all.map(({ id }) => copies.settled(id)));
+    expect(asked).toBe(1);
+  });
+
+  test("that is large is copied after those before it: one at a time, in their order", async () => {
     const begun = slowCopies();
     const all = await add(records.queued, records.queued, records.queued);
-    for (const upload of all) copies.accept(upload, file, file);
+    for (const upload of all) copies.accept(upload, large, large);
     await time.runUntil(500);
     expect(begun).toEqual(IDS.slice(0, 1));
     await time.runUntil(1_500);
@@ -168,7 +215,7 @@ describe("an accepted file", () => {
   test("is not copied if its upload was canceled before its turn came", async () => {
     const begun = slowCopies();
     const [first, second] = (await add(records.queued, records.queued)) as [Upload, Upload];
-    copies.accept(first, file, file);
+    copies.accept(first, large, large);
     copies.accept(second, file, file);
     await apply(second, { type: "cancel" });
     await time.runUntil(5_000);

@@ -255,6 +255,28 @@ describe("the app's headers", () => {
     expect(network.requests[1]?.init.body).toBe(network.requests[0]?.init.body);
   });
 
+  test("that came while the newer ones were refused are tried, but not without end", async () => {
+    const storage = storageAt();
+    let signIns = 0;
+    const refusedAsTheUserSignsIn = () => {
+      signIns += 1;
+      storage.setAuth({ authorization: `Bearer ${signIns}` });
+      return new Response(null, { status: 401 });
+    };
+    const begun = Response.json({ token: "t", key: "a" });
+    storage.setAuth({ authorization: "Bearer 0" });
+    network.answer(refusedAsTheUserSignsIn, refusedAsTheUserSignsIn, begun);
+    expect(await storage.begin(intent)).toEqual({ token: "t", key: "a" });
+    expect(network.requests.map(({ init }) => new Headers(init.headers).get("authorization"))).toEqual([
+      "Bearer 0",
+      "Bearer 1",
+      "Bearer 2",
+    ]);
+    network.answer(...Array.from({ length: 10 }, () => refusedAsTheUserSignsIn));
+    await expect(storage.begin(intent)).rejects.toMatchObject({ kind: "unauthorized" });
+    expect(network.requests).toHaveLength(3 + 4);
+  });
+
   test("that are refused themselves are not tried again", async () => {
     const storage = storageAt();
     storage.setAuth({ authorization: "Bearer old" });
@@ -267,6 +289,101 @@ describe("the app's headers", () => {
     );
     await expect(storage.begin(intent)).rejects.toMatchObject({ kind: "unauthorized" });
     expect(network.requests).toHaveLength(2);
+  });
+});
+
+describe("several uploads", () => {
+  const refusal = { error: { kind: "permanent", code: "FORBIDDEN", message: "No.", detail: "" } };
+
+  test("are begun by one request, each with an outcome of its own", async () => {
+    network.answer(Response.json({ uploads: [{ token: "t", key: "a" }, refusal] }));
+    const outcomes = await storageAt().beginMany?.([intent, { ...intent, key: "b" }]);
+    expect(outcomes).toMatchObject([
+      { token: "t", key: "a" },
+      { name: "StorageFault", code: "FORBIDDEN" },
+    ]);
+    expect(network.requests.map(({ url }) => url)).toEqual(["https://app.test/up/begin-many"]);
+  });
+
+  test.each([
+    ["names of usual length", "a.jpg", 100, 32],
+    ["the longest names, which take three bytes for a character", "ü".repeat(1_000), 32, 17],
+    ["a name that is longer than all that", "ü".repeat(30_000), 2, 1],
+  ])("are as many as the server reads in one request: %s", async (_what, key, given, asked) => {
+    network.answer(Response.json({ uploads: [] }));
+    await storageAt().beginMany?.(Array.from({ length: given }, () => ({ ...intent, key })));
+    expect(JSON.parse(network.requests[0]?.init.body as string).uploads).toHaveLength(asked);
+  });
+});
+
+describe("with no page that has the app's headers", () => {
+  const unauthorized = () => new Response(null, { status: 401 });
+  const bodies = () => network.requests.map(({ init }) => JSON.parse(init.body as string));
+  /** A storage of an app whose pages usually give headers, and that has none open. */
+  function deserted() {
+    const storage = storageAt();
+    let asked = 0;
+    storage.useAuthSource({
+      isExpected: () => true,
+      async ask() {
+        asked += 1;
+      },
+    });
+    return { storage, asked: () => asked };
+  }
+
+  test("an upload is looked up and completed by its token alone", async () => {
+    const { storage, asked } = deserted();
+    network.answer(Response.json({ parts: [part], next: null }), Response.json(object));
+    await storage.uploadedParts("t", 0);
+    expect(await storage.complete("t", [receipt])).toEqual(object);
+    expect(bodies()).toEqual([
+      { token: "t", after: 0, unattended: true },
+      { token: "t", parts: [receipt], unattended: true },
+    ]);
+    expect(asked()).toBe(2);
+  });
+
+  test.each(["begin", "sign", "abort"] as const)(
+    "nothing is sent for %s: it needs its user",
+    async (name) => {
+      const { storage } = deserted();
+      const { call } = OPERATIONS.find((operation) => operation.name === name) ?? OPERATIONS[0];
+      await expect(call(storage)).rejects.toMatchObject({ kind: "unauthorized" });
+      expect(network.requests).toEqual([]);
+    },
+  );
+
+  test.each([
+    ["401", unauthorized()],
+    ["403, be it a middleware's that misses a header", new Response("<html>", { status: 403 })],
+    ["a redirect", Response.redirect("https://app.test/login", 302)],
+  ])("an upload waits for its user if the server wants one: %s", async (_what, answer) => {
+    const { storage } = deserted();
+    network.answer(answer);
+    await expect(storage.complete("t", [receipt])).rejects.toMatchObject({ kind: "unauthorized" });
+    expect(network.requests).toHaveLength(1);
+  });
+
+  test("an upload is completed by its token where the headers were refused and no page has others", async () => {
+    const { storage, asked } = deserted();
+    storage.setAuth({ authorization: "Bearer old" });
+    network.answer(unauthorized(), Response.json(object));
+    expect(await storage.complete("t", [receipt])).toEqual(object);
+    expect(bodies().map(({ unattended }) => unattended)).toEqual([undefined, true]);
+    expect(asked()).toBe(1);
+  });
+
+  test("newer headers of a page are used rather than the token alone", async () => {
+    const storage = storageAt();
+    storage.useAuthSource({
+      isExpected: () => true,
+      ask: async () => storage.setAuth({ authorization: "Bearer new" }),
+    });
+    storage.setAuth({ authorization: "Bearer old" });
+    network.answer(unauthorized(), Response.json(object));
+    await storage.complete("t", [receipt]);
+    expect(bodies().map(({ unattended }) => unattended)).toEqual([undefined, undefined]);
   });
 });
 

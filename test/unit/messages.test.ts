@@ -123,7 +123,25 @@ describe("a call", () => {
   });
 });
 
+describe("a greeting", () => {
+  test("is answered at once, whatever else is being worked on", async () => {
+    void handle(call("1"));
+    await handle({ backhaul: PROTOCOL_VERSION, type: "hello" });
+    expect(page.heard).toEqual([{ backhaul: PROTOCOL_VERSION, type: "welcome" }]);
+  });
+
+  test("in another version of the protocol is answered with this one's", async () => {
+    await handle({ backhaul: PROTOCOL_VERSION + 1, type: "hello" });
+    expect(page.heard).toEqual([{ backhaul: PROTOCOL_VERSION, type: "mismatch" }]);
+  });
+});
+
 describe("a page of another version", () => {
+  test("that only answers what this worker has told all is left alone: it is another app's", () => {
+    expect(handle({ backhaul: PROTOCOL_VERSION - 1, type: "here" })).toBeUndefined();
+    expect(page.heard).toEqual([]);
+  });
+
   test.each([
     ["an older", PROTOCOL_VERSION - 1],
     ["a newer", PROTOCOL_VERSION + 1],

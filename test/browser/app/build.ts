@@ -18,7 +18,11 @@ export async function buildTestApp(outDir: string, worker: TestWorker = "sw.ts")
     },
     define: { "process.env.NODE_ENV": JSON.stringify("production") },
   };
-  await build({ ...common, build: { outDir, emptyOutDir: true, target: "es2022" } });
+  const input = ["index.html", "bare.html"].map(at);
+  await build({
+    ...common,
+    build: { outDir, emptyOutDir: true, target: "es2022", rolldownOptions: { input } },
+  });
   await build({
     ...common,
     build: {

@@ -22,8 +22,10 @@ export class Life {
     this.#onEnd.clear();
   }
 
-  onEnd(callback: () => void): void {
+  /** Returns its undo. */
+  onEnd(callback: () => void): () => void {
     this.#onEnd.add(callback);
+    return () => this.#onEnd.delete(callback);
   }
 
   freeze(): void {

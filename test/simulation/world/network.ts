@@ -1,9 +1,9 @@
-import { createUploadHandler, type UploadHandler } from "../../../server/index.ts";
+import { createHandler, type UploadHandler } from "../../../server/handler.ts";
 import type { VirtualTime } from "../../support/virtual-time.ts";
 import type { Life } from "./life.ts";
 import type { Random } from "./random.ts";
 import { fingerprint } from "./sim-file.ts";
-import { type SimS3, s3Error } from "./sim-s3.ts";
+import { presign, type SimS3, s3Error } from "./sim-s3.ts";
 
 /** How an origin behaves. */
 export type OriginMode =
@@ -40,6 +40,8 @@ export interface NetworkWatcher {
   /** The sender has heard that S3 has the part. */
   putConfirmed(request: SimRequest): void;
   requestEnds(request: SimRequest): void;
+  /** The app's server was asked to stop relaying, by its operation `release`. */
+  released(body: unknown): Promise<void>;
 }
 
 /** One request of a worker's on its way. */
@@ -85,17 +87,20 @@ export class Network {
   constructor(options: NetworkOptions) {
     this.#options = options;
     const { s3, sessions, minPartBytes } = options;
-    this.#handler = createUploadHandler({
-      client: s3.client,
-      bucket: "bucket",
-      secret: SECRET,
-      limits: { minPartBytes },
-      authorize(request, intent) {
-        const session = sessions.check(request.headers);
-        if ("status" in session) return new Response(null, { status: session.status });
-        return { key: intent.key, owner: "" };
+    this.#handler = createHandler(
+      {
+        client: s3.client,
+        bucket: "bucket",
+        secret: SECRET,
+        limits: { minPartBytes },
+        authorize(request, intent) {
+          const session = sessions.check(request.headers);
+          if ("status" in session) return new Response(null, { status: session.status });
+          return { key: intent.key, owner: "" };
+        },
       },
-    });
+      presign,
+    );
     s3.serverFault = () => (this.modes.server.type === "backendFails" ? s3Error("SlowDown", 503) : undefined);
   }
 
@@ -110,6 +115,8 @@ export class Network {
   }
 
   async #exchange(life: Life, url: URL, init: RequestInit): Promise<Response> {
+    // What was given up before sends nothing.
+    init.signal?.throwIfAborted();
     const { watcher, random } = this.#options;
     const origin: Origin = url.origin === APP_ORIGIN ? "server" : "s3";
     const isPut = init.method === "PUT";
@@ -176,7 +183,9 @@ export class Network {
       headers: init.headers ?? {},
       body: init.body as string,
     });
-    return time.freezeFor(this.#handler(asked));
+    const response = await time.freezeFor(this.#handler(asked));
+    if (request.operation === "release" && response.ok) await watcher.released(request.body);
+    return response;
   }
 
   #isLetThrough(perMinute: number): boolean {
@@ -199,6 +208,7 @@ export class Network {
         undo();
         signal?.removeEventListener("abort", onAbort);
         this.#cutOff.delete(breakOff);
+        undoEnd();
       };
       const undo =
         ms === Number.MAX_SAFE_INTEGER
@@ -210,7 +220,7 @@ export class Network {
       signal?.addEventListener("abort", onAbort);
       this.#cutOff.add(breakOff);
       // A browser breaks a dead worker's requests off.
-      life.onEnd(breakOff);
+      const undoEnd = life.onEnd(breakOff);
       if (signal?.aborted) onAbort();
       else if (!this.isOnline) breakOff();
     });

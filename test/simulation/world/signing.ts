@@ -23,3 +23,9 @@ export function signSynchronously(): () => void {
     for (const name of Object.keys(replaced)) Reflect.deleteProperty(subtle, name);
   };
 }
+
+/** The page's id of the upload that a token is for. */
+export function uploadIdIn(token: string): string {
+  const claims = Buffer.from(token.split(".")[1] ?? "", "base64url").toString();
+  return (JSON.parse(claims) as { readonly uploadId: string }).uploadId;
+}

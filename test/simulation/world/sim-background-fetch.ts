@@ -18,8 +18,10 @@ export interface BackgroundRequest {
 export interface Transmission {
   /** Settles with the answer, or rejects if the connection broke. */
   readonly answered: Promise<Response>;
-  /** The server reads from it. */
+  /** The server reads from it, which Chromium notices as progress. */
   readonly isBeingRead: () => boolean;
+  /** Calls back when the server begins to read from it. */
+  readonly onRead: (callback: () => void) => void;
 }
 
 interface SimRecord {
@@ -55,8 +57,7 @@ export class SimBackgroundFetch {
   readonly #time: VirtualTime;
   readonly #host: BackgroundFetchHost;
   readonly #fetches = new Map<string, SimFetch>();
-  /** Whether navigations start requests again. */
-  hasDuplicates = false;
+  #undoNavigation = () => {};
 
   constructor(time: VirtualTime, host: BackgroundFetchHost) {
     this.#time = time;
@@ -92,18 +93,30 @@ export class SimBackgroundFetch {
     return this.#records().flatMap((record) => (record.copies.size > 0 ? [record.sent] : []));
   }
 
-  /** Some page in the profile has been navigated. */
+  /** Some page in the profile has been navigated. Another navigation begins the wait anew. */
   navigated(): void {
-    if (!this.hasDuplicates) return;
-    this.#time.after(NAVIGATION_MS, () => {
-      for (const record of this.#records())
-        if (record.copies.size > 0 && !isOver(record)) this.#startCopy(record);
-    });
+    this.#undoNavigation();
+    this.#undoNavigation = this.#time.after(NAVIGATION_MS, () => this.#startCopies());
+  }
+
+  /** The kind of network, or the battery, has changed. */
+  deviceChanged(): void {
+    this.#startCopies();
+  }
+
+  /** An upload has no entry until its answer begins, so each that runs is taken for one that was not started. */
+  #startCopies(): void {
+    if (!this.#host.isOnline()) return;
+    for (const record of this.#records())
+      if (record.copies.size > 0 && !isOver(record)) this.#startCopy(record);
   }
 
   /** The browser is there again after it was killed: requests that had not ended start again. */
   restart(): void {
-    for (const record of this.#records()) record.copies.clear();
+    for (const record of this.#records()) {
+      record.copies.clear();
+      record.starts = 0;
+    }
     this.#time.after(5_000, () => this.#startNext());
   }
 
@@ -130,12 +143,15 @@ export class SimBackgroundFetch {
 
   #startCopy(record: SimRecord): void {
     record.starts += 1;
-    if (record.starts > MOST_STARTS) {
+    if (record.starts >= MOST_STARTS) {
       this.#fail(record, "out of retries");
       return;
     }
     const copy = this.#host.transmit(record.sent);
     record.copies.add(copy);
+    copy.onRead(() => {
+      if (record.hasFailed) this.#host.crash("a copy of a request that has failed is read");
+    });
     copy.answered.then(
       (response) => {
         record.copies.delete(copy);

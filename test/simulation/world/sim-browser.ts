@@ -3,6 +3,7 @@ import type { TraceEvent } from "../../../src/core/trace.ts";
 import type { PageClient, WorkerEventMap } from "../../../sw/platform/platform.ts";
 import type { VirtualTime } from "../../support/virtual-time.ts";
 import { BackgroundSync } from "./background-sync.ts";
+import type { InMemoryRequest } from "./http-messages.ts";
 import type { Life } from "./life.ts";
 import { LockManager } from "./lock-manager.ts";
 import type { Network } from "./network.ts";
@@ -16,6 +17,8 @@ import { SimWorker, type WorkerHost } from "./sim-worker.ts";
 export const SIM_LIMITS: StorageLimits = { ...S3_LIMITS, minPartBytes: 1_000 };
 
 export interface BrowserWatcher {
+  /** A `sync` event begins. */
+  syncFired(): void;
   /** A `sync` event has ended as used: the browser does not fire it again. */
   syncUsed(): void;
   /** The worker's script threw outside of any event. */
@@ -64,9 +67,10 @@ export class SimBrowser implements WorkerHost {
     this.sync = new BackgroundSync(
       time,
       () => this.isRunning && network.isOnline,
-      async (tag) => {
-        await this.dispatch("sync", { tag });
-        watcher.syncUsed();
+      async (tag, lastChance) => {
+        watcher.syncFired();
+        await this.dispatch("sync", { tag, lastChance });
+        if (!this.sync.isRenewed(tag)) watcher.syncUsed();
       },
     );
     this.transfers = new SimBackgroundFetch(time, {
@@ -263,24 +267,14 @@ export class SimBrowser implements WorkerHost {
     if (this.#options.network.isOnline) {
       this.sync.start();
       this.transfers.resume();
+      this.transfers.deviceChanged();
     } else this.#options.relay.cut();
   }
 }
 
-const bodies = new WeakMap<Request, Blob>();
-
-/** A `Request` that remembers its body as it was given: Node's own would read it. */
-export class SimRequestWithBody extends Request {
-  constructor(input: string | URL | Request, init: RequestInit = {}) {
-    const { body, ...rest } = init;
-    const isBlob = body instanceof Blob;
-    super(input, isBlob ? { ...rest, body: "" } : init);
-    if (isBlob) bodies.set(this, body);
-  }
-}
-
 function bodyOf(request: Request): Blob {
-  return bodies.get(request) ?? new Blob([]);
+  const { content } = request as unknown as InMemoryRequest;
+  return content instanceof Blob ? content : new Blob([]);
 }
 
 function registrationOf(fetch: NonNullable<ReturnType<SimBackgroundFetch["find"]>>) {

@@ -71,6 +71,7 @@ export class SimDatabases {
       partsDone: (id, token, parts) => write("partsDone", () => memory.partsDone(id, token, parts)),
       unclaimParts: (id, token, numbers) =>
         write("unclaimParts", () => memory.unclaimParts(id, token, numbers)),
+      chunkBytes: this.#disk.pieceBytes,
       bytes: (id) => read(() => memory.bytes(id)),
       putBytes: async (id, source, signal) => {
         const size = source instanceof Blob ? source.size : 0;

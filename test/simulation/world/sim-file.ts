@@ -11,7 +11,17 @@ export interface SimContent {
   isUnreadable: boolean;
 }
 
-export class SimBlob extends Blob {
+/** Without super's constructor, which makes room for bytes that these don't have. */
+const BlobWithoutBytes = withoutBytes(Blob);
+const FileWithoutBytes = withoutBytes(File);
+
+function withoutBytes<T extends Blob>(type: { readonly prototype: T }): new () => T {
+  const bare = class {};
+  Object.setPrototypeOf(bare.prototype, type.prototype);
+  return bare as new () => T;
+}
+
+export class SimBlob extends BlobWithoutBytes {
   readonly content: SimContent;
   readonly start: number;
   readonly end: number;
@@ -19,7 +29,7 @@ export class SimBlob extends Blob {
   override readonly type: string;
 
   constructor(content: SimContent, start: number, end: number, type = "") {
-    super([]);
+    super();
     this.content = content;
     this.start = start;
     this.end = end;
@@ -39,14 +49,19 @@ export class SimBlob extends Blob {
 }
 
 /** A file as a page picks it. */
-export class SimFile extends File {
+export class SimFile extends FileWithoutBytes {
   readonly content: SimContent;
   override readonly size: number;
+  override readonly name: string;
+  override readonly lastModified: number;
+  override readonly type = "";
 
   constructor(content: SimContent, size: number, name: string, lastModified: number) {
-    super([], name, { lastModified });
+    super();
     this.content = content;
     this.size = size;
+    this.name = name;
+    this.lastModified = lastModified;
   }
 
   override slice(start = 0, end = this.size, type = ""): SimBlob {

@@ -1,5 +1,5 @@
 import type { PageEventType, PagePlatform } from "../../../src/page/platform.ts";
-import { Uploads } from "../../../src/page/uploads.ts";
+import { PageUploads } from "../../../src/page/uploads.ts";
 import type { VirtualTime } from "../../support/virtual-time.ts";
 import { Life } from "./life.ts";
 import { APP_ORIGIN } from "./network.ts";
@@ -25,14 +25,14 @@ export class SimTab {
   readonly #listeners = new Map<PageEventType, Set<(event: { isPersisted: boolean }) => void>>();
   readonly #messages = new Set<(message: unknown, answer: (message: unknown) => void) => void>();
   readonly #channels = new Map<string, Set<(message: unknown) => void>>();
-  readonly uploads: Uploads;
+  readonly uploads: PageUploads;
   isFrozen = false;
 
   constructor(host: TabHost) {
     this.#host = host;
     this.id = host.uuid();
     this.life = new Life(host.time);
-    this.uploads = new Uploads(this.#platform());
+    this.uploads = new PageUploads(this.#platform());
   }
 
   get url(): string {
@@ -96,8 +96,11 @@ export class SimTab {
           this.#messages.add(listener);
           return () => this.#messages.delete(listener);
         },
-        update: () => {},
+        successor: "none",
+        update: async () => {},
+        restore: async () => {},
         canSync: true,
+        registerPeriodicSync: async () => {},
         registerSync: async (tag) => {
           await life.deliver(undefined, 1);
           host.registerSync(tag);
@@ -105,6 +108,9 @@ export class SimTab {
       },
       locks: { hold: (name, options, work) => host.holdLock(this, name, options, work) },
       backgroundFetch: host.backgroundFetch(this),
+      isMobile: false,
+      // What is found out by a probe is no part of the simulation: all bodies come through there.
+      fetch: () => Promise.reject(new TypeError("Failed to fetch")),
       openChannel: (name, listener) => {
         const listeners = this.#channels.get(name) ?? new Set();
         this.#channels.set(name, listeners);
@@ -117,6 +123,7 @@ export class SimTab {
         listeners.add(listener);
         return () => listeners.delete(listener);
       },
+      yieldThread: () => life.deliver(undefined, 0),
       persistStorage: () => {},
     };
   }

@@ -86,6 +86,7 @@ export class EngineBed {
       isStored: (id) => roster.isStored(id),
       apply: (upload, event) => roster.apply(upload, event),
       onSettled: () => this.supervisor.startDueWork(),
+      onFailure: (error) => this.failures.push(error),
     });
     roster.on("ended", (id) => this.copies.ended(id));
     this.supervisor = new Supervisor({

@@ -31,6 +31,7 @@ async function call(operation: Operation, fault?: StorageFault | Error): Promise
     uploadedParts: () => storage.uploadedParts("t", 0),
     complete: () => storage.complete("t", []),
     abort: () => storage.abort("t"),
+    beginMany: async () => storage.beginMany?.([]),
   };
   if (fault) await expect(calls[operation]()).rejects.toBe(fault);
   else await calls[operation]();
@@ -113,7 +114,17 @@ describe("the gate of the user's sign-in", () => {
     expect(gates.waitMs).toBe(60_000);
   });
 
-  test("opens with any success, also where the server's stays shut", async () => {
+  test.each(["uploadedParts", "complete"] as const)(
+    "stays shut by the success of a %s, which an upload's token is enough for",
+    async (operation) => {
+      await call("sign", fault("unauthorized"));
+      await call(operation);
+      expect([gates.isSignedOut, opened]).toEqual([true, 0]);
+      expect([gates.waitMs > 0, gates.waitMsUnattended]).toEqual([true, 0]);
+    },
+  );
+
+  test("opens with any success of the user's, also where the server's stays shut", async () => {
     await call("complete", fault("transient"));
     await call("sign", fault("unauthorized"));
     await call("sign");

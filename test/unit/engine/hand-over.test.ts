@@ -39,7 +39,9 @@ beforeEach(async () => {
   fetches = createBackgroundFetches({
     platform: {
       clock: bed.clock,
+      fetch: async () => Response.json({}),
       locks,
+      worker: { scope: "https://app.test/" },
       cookies: {
         get: async (name: string) => cookies.get(name),
         set: async (name: string, value: string) => void cookies.set(name, value),
@@ -75,7 +77,24 @@ describe("with no page left", () => {
   test("the worker leaves the rest to the browser's transfers, which are under way, if it has too little time left", async () => {
     msLeft = 10;
     await bothMove();
-    expect([upload.lane, upload.driving, bed.supervisor.isBusy]).toEqual(["browser", undefined, false]);
+    // What is on its way is not broken off: it would be sent twice.
+    expect([upload.lane, upload.leavesRest, upload.signal.aborted]).toEqual(["browser", true, false]);
+  });
+
+  test("the worker has nothing to do any more once its own parts have arrived", async () => {
+    msLeft = 10;
+    const etag = () => new Response(null, { headers: { etag: "e" } });
+    bed.s3.answerPut(
+      () => bed.time.sleep(1_000).then(etag),
+      () => bed.time.sleep(3_000).then(etag),
+      noAnswer,
+    );
+    bed.supervisor.drive();
+    await fetches.follow();
+    await bed.time.runUntil(2_000);
+    bed.supervisor.leavesRestToBrowser = true;
+    await bed.time.runUntil(4_000);
+    expect(bed.supervisor.isBusy).toBe(upload.ledger.flyingParts.size > 0);
   });
 
   test("the worker goes on if it can bring everything to its end", async () => {

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import type { WireSnapshot } from "../../../src/core/snapshot.ts";
+import type { Broadcast } from "../../../src/protocol/protocol.ts";
 import { Publisher } from "../../../sw/engine/publisher.ts";
 import { virtualClock } from "../../support/virtual-clock.ts";
 import { VirtualTime } from "../../support/virtual-time.ts";
@@ -57,6 +58,22 @@ describe("what has changed", () => {
     await time.runUntil(1_000);
     expect(broadcasts()).toMatchObject([{}, { sequence: 2, changed: [{ id: "b" }], removed: [] }]);
     expect(time.nextAt).toBeUndefined();
+  });
+
+  test("is told in messages of 250 uploads, which have one number, so that no page is held up by a large one", async () => {
+    const ids = Array.from({ length: 600 }, (_, index) => String(index));
+    for (const id of ids) known.add(id);
+    for (const id of [...ids, "gone"]) publisher.touch(id);
+    await time.runUntil(100);
+    const told = broadcasts() as Broadcast[];
+    expect(told.map(({ sequence, slice, isLast }) => [sequence, slice, isLast])).toEqual([
+      [1, 0, false],
+      [1, 1, false],
+      [1, 2, true],
+    ]);
+    expect(told.map(({ changed }) => changed.length)).toEqual([250, 250, 100]);
+    expect(told.flatMap(({ changed }) => changed.map(({ id }) => id))).toEqual(ids);
+    expect(told.flatMap(({ removed }) => removed)).toEqual(["gone"]);
   });
 
   test("is told as it is then, not as it was when it changed", async () => {

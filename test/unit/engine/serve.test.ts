@@ -92,6 +92,7 @@ class Worker {
   /** The results of the next openings of the database, in place of the usual one. */
   readonly openings: (() => Promise<UploadDatabase>)[] = [];
   opened = 0;
+  readonly wake: ReturnType<typeof serve>;
   readonly #listeners = new Map<string, (event: never) => void>();
   #calls = 0;
 
@@ -141,7 +142,7 @@ class Worker {
       },
       relay: "https://app.test/up/",
     });
-    serve({
+    this.wake = serve({
       platform,
       openDatabase: async () => {
         this.opened += 1;
@@ -210,9 +211,19 @@ describe("the engine", () => {
     expect([worker.opened, worker.locks.held]).toEqual([1, [NAME]]);
   });
 
-  test("goes on with what an earlier worker has left, and the event lasts until that is done", async () => {
+  test("goes on with what an earlier worker has left as it is activated, which keeps no page waiting", async () => {
     worker.stored(recordOf("uploading"));
-    const [held] = worker.fire("activate");
+    expect(worker.fire("activate")).toEqual([]);
+    await worker.time.runUntil(1_000);
+    expect(worker.state()).toBe("done");
+  });
+
+  test("has an event last until there is nothing left to do", async () => {
+    worker.stored(recordOf("uploading"));
+    const source = worker.addPage();
+    const held = worker
+      .fire("message", { data: { ...envelope, type: "wake", isVisit: false }, source })
+      .at(-1);
     expect(held?.state).toBe("pending");
     await worker.time.runUntil(1_000);
     expect([worker.state(), held?.state]).toEqual(["done", "fulfilled"]);
@@ -280,6 +291,26 @@ describe("the engine", () => {
     await worker.time.runUntil(10_000);
     // The engine that has ended sends nothing more.
     expect(worker.s3.count("put")).toBe(3);
+  });
+
+  test("whose database is closed over a copy has the next one keep the file, before its page is told so", async () => {
+    let copies = 0;
+    worker.openings.push(async () => {
+      const database = await openMemoryDatabase(worker.disk, worker.clock);
+      database.putBytes = async () => {
+        copies += 1;
+        // The copy hears of it before the engine does.
+        throw new UploadError("DATABASE_CLOSED");
+      };
+      return database;
+    });
+    worker.s3.answer("begin", () => new Promise(() => {}));
+    const source = new TextBlob(TEXT);
+    const page = worker.addPage();
+    await worker.call("add", [{ id: ID, source, options: { key: "a.txt" } }], null, null);
+    await worker.time.runUntil(5_000);
+    expect(page.heard.findLast(({ message }) => message)).toMatchObject({ message: { value: { ok: true } } });
+    expect([copies, worker.opened, worker.state()]).toEqual([1, 2, "done"]);
   });
 
   test("whose database was deleted starts from nothing", async () => {
@@ -356,6 +387,43 @@ describe("an engine that ends while it starts", () => {
   });
 });
 
+describe("an event of the app's own", () => {
+  const eventOf = (more: object = {}) => {
+    const held: Settlement<unknown>[] = [];
+    const waitUntil = (promise: Promise<unknown>) => void held.push(settlementOf(promise));
+    return { held, event: { ...more, waitUntil } as never };
+  };
+
+  test("carries on what waits, and lasts until there is nothing left to do", async () => {
+    worker.stored(recordOf("waiting", 1, { nextAttemptAt: EPOCH + 3_600_000 }));
+    const { held, event } = eventOf();
+    worker.wake(event);
+    expect(held.map(({ state }) => state)).toEqual(["pending"]);
+    await worker.time.runUntil(1_000);
+    expect([worker.state(), held[0]?.state]).toEqual(["done", "fulfilled"]);
+  });
+
+  test("is not used up, if it is one of Background Sync, while something waits for the network", async () => {
+    worker.stored(recordOf("uploading"));
+    worker.network.isOnline = false;
+    for (let call = 0; call < 50; call++) worker.s3.answer("sign", new StorageFault("network", "NETWORK"));
+    const { held, event } = eventOf({ tag: "of the app", lastChance: false });
+    worker.wake(event);
+    await worker.time.runUntil(176_000);
+    expect(held.map(({ state }) => state)).toEqual(["rejected"]);
+  });
+});
+
+describe("a periodic sync", () => {
+  test("carries on what waits, if it is ours", async () => {
+    worker.stored(recordOf("waiting", 1, { nextAttemptAt: EPOCH + 3_600_000 }));
+    expect(worker.fire("periodicsync", { tag: "news" })).toEqual([]);
+    const [held] = worker.fire("periodicsync", { tag: NAME });
+    await worker.time.runUntil(1_000);
+    expect([worker.state(), held?.state]).toEqual(["done", "fulfilled"]);
+  });
+});
+
 describe("a sync", () => {
   const offline = () => {
     worker.stored(recordOf("uploading"));
@@ -387,8 +455,34 @@ describe("a sync", () => {
     offline();
     const page = worker.addPage();
     const [held] = worker.fire("sync", { tag: NAME });
-    await worker.time.runUntil(176_000);
-    expect([held?.state, page.heard.at(-1)?.type]).toEqual(["fulfilled", "syncUsed"]);
+    await worker.time.runUntil(175_500);
+    expect([held?.state, page.heard.at(-1)?.type]).toEqual(["pending", "syncUsed"]);
+    worker.fire("message", { data: { ...envelope, type: "here" }, source: page });
+    await worker.time.settle();
+    expect(held?.state).toBe("fulfilled");
+  });
+
+  test.each([
+    ["does not answer, since it never connected", "https://app.test/"],
+    ["is another app's", "https://elsewhere.test/"],
+  ])("is not used where the only page %s", async (_why, url) => {
+    offline();
+    worker.pages.push({ id: "page", url, heard: [], postMessage: () => {} });
+    const [held] = worker.fire("sync", { tag: NAME });
+    await worker.time.runUntil(178_000);
+    expect(held?.state).toBe("rejected");
+  });
+
+  test("with nothing to do while the browser carries the bytes leaves the next one to the browser, until its last", async () => {
+    worker.stored({ ...recordOf("uploading"), laneOption: "browser" });
+    worker.transfers.push(new Transfer("1", 1, 3));
+    const page = worker.addPage();
+    const [first] = worker.fire("sync", { tag: NAME, lastChance: false });
+    await worker.time.runUntil(5_000);
+    expect([first?.state, page.heard.some(({ type }) => type === "syncUsed")]).toEqual(["rejected", false]);
+    worker.fire("sync", { tag: NAME, lastChance: true });
+    await worker.time.runUntil(6_000);
+    expect(page.heard.at(-1)?.type).toBe("syncUsed");
   });
 
   test("tells nothing of a server that asks for patience", async () => {
@@ -463,7 +557,11 @@ describe("what the browser carries", () => {
     },
   });
 
-  beforeEach(() => worker.stored(recordOf("paused")));
+  // This worker leaves it alone, and nobody has asked for its end.
+  const tomorrow = { unmetered: false, notBefore: EPOCH + 86_400_000, hours: null };
+  const waiting = recordOf("waiting", 1, { reason: "conditions", conditions: tomorrow, nextAttemptAt: null });
+
+  beforeEach(() => worker.stored(waiting));
 
   test("is in doubt from the moment that a page hands it over", async () => {
     const transfer = new Transfer("f1", 1, 2);
@@ -487,7 +585,7 @@ describe("what the browser carries", () => {
   });
 
   test("stays with the browser where the app wants that with a page open", async () => {
-    worker.stored({ ...recordOf("paused"), laneOption: "browser" });
+    worker.stored({ ...waiting, laneOption: "browser" });
     const transfer = new Transfer("f1", 1, 2);
     worker.transfers.push(transfer);
     worker.locks.holdersOf.set(handOverLock(NAME), ["another page"]);

@@ -1,7 +1,9 @@
 import type {
+  BeginAnswer,
   BeginIntent,
   PartReceipt,
   PartToSign,
+  StorageFault,
   StoredObject,
   UploadedPart,
   UploadStorage,
@@ -21,6 +23,8 @@ export class SmallS3 implements UploadStorage {
   readonly calls: (Operation | `put ${number}`)[] = [];
   readonly intents: BeginIntent[] = [];
   readonly aborted: string[] = [];
+  /** Uploads that `beginMany` refuses, by id. */
+  readonly refused = new Map<string, StorageFault>();
   /** By token, then by part number. */
   readonly parts = new Map<string, Map<number, UploadedPart>>();
   readonly #sizes = new Map<string, BeginIntent>();
@@ -56,6 +60,19 @@ export class SmallS3 implements UploadStorage {
       this.open(token, intent);
       return { token, key: intent.key };
     });
+  }
+
+  beginMany(intents: readonly BeginIntent[]) {
+    return this.#do("beginMany", (): (BeginAnswer | StorageFault)[] =>
+      intents.map((intent) => {
+        this.intents.push(intent);
+        const refusal = this.refused.get(intent.uploadId);
+        if (refusal) return refusal;
+        const token = `t${this.parts.size + 1}`;
+        this.open(token, intent);
+        return { token, key: intent.key };
+      }),
+    );
   }
 
   sign(token: string, parts: readonly PartToSign[]) {

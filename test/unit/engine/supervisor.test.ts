@@ -129,6 +129,24 @@ describe("an outage", () => {
     expect(bed.stateOf(idOf(5))).toBe("done");
   });
 
+  test("of the sign-in keeps no upload from its end that S3 has whole, since its token is enough for that", async () => {
+    const [, whole] = await bed.load(recordOf("queued", 1), recordOf("uploading", 2));
+    bed.s3.answer("begin", new StorageFault("unauthorized", "UNAUTHORIZED"));
+    bed.s3.answer("sign", new StorageFault("unauthorized", "UNAUTHORIZED"));
+    bed.supervisor.drive();
+    await bed.time.runUntil(10);
+    expect([bed.stateOf(idOf(1)), whole?.record.state]).toEqual(["waiting", "waiting"]);
+    const receipts = ["hello", ", wor", "ld"].map((text, index) => {
+      const partNumber = index + 1;
+      return { partNumber, etag: bed.s3.store("t2", partNumber, text), checksum: null };
+    });
+    await bed.handedOver.partsArrived(idOf(2), "t2", receipts);
+    expect(bed.supervisor.isBusy).toBe(true);
+    await bed.time.runUntil(20);
+    expect([bed.stateOf(idOf(1)), bed.stateOf(idOf(2))]).toEqual(["waiting", "done"]);
+    expect(bed.supervisor.isBusy).toBe(false);
+  });
+
   test("ends at once for whoever says that something has changed", async () => {
     await bed.load(...many(1));
     bed.s3.answer("begin", busy(3_600_000));

@@ -43,6 +43,14 @@ describe("a call", () => {
     expect((call.error as Error).message).toContain("There is no upload with this id");
   });
 
+  test("that is not answered has the worker registered again, should its registration be gone", async () => {
+    const call = pause();
+    await time.runUntil(4_999);
+    expect(worker.restorations).toBe(0);
+    await time.runUntil(5_000);
+    expect([worker.restorations, worker.calls.length, call.state]).toEqual([1, 2, "pending"]);
+  });
+
   test("gets its own answer, whatever the order of answers", async () => {
     const first = pause();
     const firstId = lastId();
@@ -143,6 +151,16 @@ describe("a worker of another version", () => {
     expect(worker.updates).toBe(1);
     await time.runUntil(60_000);
     expect(worker.calls).toHaveLength(2);
+  });
+
+  test.each([
+    ["the page, which is to be reloaded", PROTOCOL_VERSION + 1, /the page is the older one: reload it/],
+    ["the worker, which is to be deployed", PROTOCOL_VERSION - 1, /the worker is the older one: deploy/],
+  ])("names the older side: %s", async (_which, backhaul, message) => {
+    const call = pause();
+    worker.say({ backhaul, type: "mismatch" });
+    await time.settle();
+    expect((call.error as Error).message).toMatch(message);
   });
 });
 

@@ -85,6 +85,7 @@ let fetches: FetchManager;
 let candidates: HandOverCandidate[];
 let relay: string | null;
 let auth: Record<string, string>;
+let probe: (url: string, init: RequestInit) => Promise<Response>;
 let say: (message: unknown) => void;
 let isChannelOpen: boolean;
 let handOver: HandOver;
@@ -96,10 +97,14 @@ beforeEach(() => {
   fetches = new FetchManager();
   candidates = [candidate()];
   relay = RELAY;
+  probe = () => Promise.reject(new TypeError("Failed to fetch"));
   auth = { authorization: "Bearer 1" };
   const mark = { epoch: "e", sequence: 1 };
   worker.replies.set("takeBack", () => ({ ok: true, value: mark }));
-  worker.replies.set("handOverCandidates", () => ({ ok: true, value: { relay, uploads: candidates } }));
+  worker.replies.set("handOverCandidates", () => ({
+    ok: true,
+    value: { relay, bytesPerSecond: null, uploads: candidates },
+  }));
   handOver = makeHandOver(fetches);
 });
 
@@ -107,6 +112,8 @@ function makeHandOver(backgroundFetch: FetchManager | undefined): HandOver {
   return new HandOver({
     platform: {
       backgroundFetch,
+      clock: virtualClock(new VirtualTime()),
+      fetch: (url, init) => probe(url, init),
       locks: lock,
       uuid: () => FETCH_ID,
       openChannel(name, listener) {
@@ -187,6 +194,24 @@ describe("the page that gets the lock", () => {
     expect(announced()).toMatchObject([
       { fetchId: `backhaul ${FETCH_ID}`, isImmediate: false, ranges: expect.arrayContaining(ranges) },
     ]);
+  });
+
+  test("cuts ranges of 10 s by the speed that its list shows, or that the worker knows", async () => {
+    const plan = { size: 40_000_000, partSize: 1_000_000, partCount: 40 };
+    candidates = [candidate({ plan, bytes: new Blob([new Uint8Array(plan.size)]) })];
+    const moving = { ...snapshot(ID), lane: "worker", bytesPerSecond: 2_000_000 } as UploadSnapshot;
+    await begin();
+    handOver.update([moving]);
+    handOver.leave();
+    expect(requested().map(([, , count]) => count)).toEqual([10, 10, 10, 10]);
+
+    fetches.started.length = 0;
+    handOver = makeHandOver(fetches);
+    const answer = { relay, bytesPerSecond: 4_000_000, uploads: candidates };
+    worker.replies.set("handOverCandidates", () => ({ ok: true, value: answer }));
+    await begin();
+    handOver.leave();
+    expect(requested().map(([, , count]) => count)).toEqual([20, 20]);
   });
 
   test("gives the lock back as it goes, and hands nothing over twice", async () => {
@@ -410,7 +435,10 @@ describe("changes of the list", () => {
     }));
     await begin();
     expect(asked()).toBe(1);
-    worker.replies.set("handOverCandidates", () => ({ ok: true, value: { relay, uploads: candidates } }));
+    worker.replies.set("handOverCandidates", () => ({
+      ok: true,
+      value: { relay, bytesPerSecond: null, uploads: candidates },
+    }));
     handOver.refresh();
     await settled();
     handOver.leave();
@@ -470,5 +498,83 @@ describe("an upload that the app wants the browser to carry at once", () => {
     await begin();
     handOver.leave();
     expect(fetches.started[1]).toMatchObject({ title: "Uploading 2 files" });
+  });
+});
+
+describe("the way to the relay", () => {
+  const MIB = 1024 ** 2;
+  /** A proxy that refuses larger bodies, as nginx does. */
+  const proxyOf = (maxBytes: number) => {
+    const seen: number[] = [];
+    probe = async (url, { body, headers }) => {
+      expect([url, new Headers(headers).get(RELAY_TOKEN_HEADER)]).toEqual([`${RELAY}probe`, "token"]);
+      const bytes = (body as Blob).size;
+      seen.push(bytes / MIB);
+      return bytes > maxBytes ? new Response("<html>", { status: 413 }) : Response.json({ bytes });
+    };
+    return seen;
+  };
+  /** Eighty parts of 4 MiB, of which S3 lacks the first three. */
+  const large = candidate({
+    plan: { size: 320 * MIB, partSize: 4 * MIB, partCount: 80 },
+    bytes: new Blob([new Uint8Array(12 * MIB)]),
+    done: Array.from({ length: 77 }, (_, index) => index + 4),
+  });
+  const probed = async () => {
+    await begin();
+    for (let turn = 0; turn < 20; turn++) await settled();
+  };
+
+  test("is tried once, by bodies that grow, and ranges are cut to what comes through", async () => {
+    candidates = [large];
+    const seen = proxyOf(6 * MIB);
+    await probed();
+    handOver.refresh();
+    await settled();
+    expect(seen).toEqual([0, 1, 5, 10]);
+    expect(handOver.reach).toEqual({ is: "there", maxBytes: 5 * MIB });
+    expect(handOver.canHandOver(ID)).toBe(true);
+    handOver.leave();
+    expect(partsOf(ID).sort()).toEqual([1, 2, 3]);
+    expect(requested().map(([, , count]) => count)).toEqual([1, 1, 1]);
+  });
+
+  test("is tried with no more than a twentieth of what there is to send", async () => {
+    const { plan } = large;
+    candidates = [{ ...large, plan: { ...plan, size: 30 * MIB, partCount: 8 } }];
+    const seen = proxyOf(6 * MIB);
+    await probed();
+    expect([seen, handOver.reach]).toEqual([[0, 1], { is: "there", maxBytes: null }]);
+  });
+
+  test("that lets nothing of an upload through is not used for it, and the page knows", async () => {
+    candidates = [large];
+    proxyOf(MIB);
+    await probed();
+    expect(handOver.canHandOver(ID)).toBe(false);
+    handOver.leave();
+    expect(fetches.started).toEqual([]);
+  });
+
+  test.each([
+    ["is not there", async () => new Response(null, { status: 404 })],
+    ["is the app's own page", async () => new Response("<html>", { status: 200 })],
+  ])("is not used if what answers %s", async (_what, answer) => {
+    vi.spyOn(console, "warn").mockImplementation(() => {});
+    probe = answer;
+    await probed();
+    handOver.leave();
+    expect([handOver.reach.is, fetches.started]).toEqual(["missing", []]);
+  });
+
+  test.each([
+    ["fails", () => Promise.reject(new TypeError("Failed to fetch"))],
+    ["is refused for another reason", async () => new Response(null, { status: 503 })],
+    ["never ends", () => new Promise<never>(() => {})],
+  ])("is used all the same if the probe %s: nothing waits for it", async (_what, answer) => {
+    probe = answer;
+    await probed();
+    handOver.leave();
+    expect([handOver.reach.is, fetches.started.length]).toEqual(["unknown", 1]);
   });
 });

@@ -1,6 +1,6 @@
 import type { WireSnapshot } from "../../../src/core/snapshot.ts";
 import type { PageEventType, PagePlatform } from "../../../src/page/platform.ts";
-import { Uploads } from "../../../src/page/uploads.ts";
+import { type PageOptions, PageUploads } from "../../../src/page/uploads.ts";
 import { type Broadcast, PROTOCOL_VERSION } from "../../../src/protocol/protocol.ts";
 import { PartLedger } from "../../../sw/model/part-ledger.ts";
 import { startProgress } from "../../../sw/model/progress.ts";
@@ -21,27 +21,28 @@ export class PageBed {
   readonly time = new VirtualTime();
   readonly clock = virtualClock(this.time);
   readonly worker = new FakeWorker();
-  readonly uploads: Uploads;
+  readonly uploads: PageUploads;
   /** What the worker has. */
   list: WireSnapshot[] = [];
+  readonly lockRequests: { readonly name: string; readonly signal: AbortSignal }[] = [];
   epoch = "e";
   sequence = 0;
   readonly #channels = new Map<string, (message: unknown) => void>();
   readonly #listeners = new Map<PageEventType, Set<(event: { readonly isPersisted: boolean }) => void>>();
 
-  constructor() {
+  constructor(readonly isMobile = false) {
     const command = () => ({ ok: true as const, value: { epoch: this.epoch, sequence: this.sequence } });
     for (const name of ["add", "pause", "resume", "visit", "setOwner", "setAuth", "takeBack"])
       this.worker.replies.set(name, command);
     this.worker.replies.set("list", () => ({
       ok: true,
-      value: { epoch: this.epoch, sequence: this.sequence, uploads: this.list, hasRelay: false },
+      value: { epoch: this.epoch, sequence: this.sequence, uploads: this.list, hasRelay: false, rest: null },
     }));
-    this.uploads = new Uploads(this.#platform());
+    this.uploads = new PageUploads(this.#platform());
   }
 
-  async open(): Promise<void> {
-    const opened = this.uploads.open({});
+  async open(options: PageOptions = {}): Promise<void> {
+    const opened = this.uploads.open(options);
     await this.time.settle();
     await opened;
     await this.time.settle();
@@ -53,7 +54,8 @@ export class PageBed {
     this.list = [...this.list.filter(({ id }) => id !== upload.id), upload];
     const { epoch, sequence } = this;
     const envelope = { backhaul: PROTOCOL_VERSION, type: "changed" } as const;
-    const broadcast: Broadcast = { ...envelope, epoch, sequence, changed: [upload], removed: [] };
+    const place = { epoch, sequence, slice: 0, isLast: true };
+    const broadcast: Broadcast = { ...envelope, ...place, changed: [upload], removed: [] };
     if (isHeard) this.#channels.get(`backhaul:${this.worker.scope}`)?.(broadcast);
   }
 
@@ -77,8 +79,15 @@ export class PageBed {
       uuid: () => `00000000-0000-4000-8000-${String(ids++).padStart(12, "0")}`,
       worker: this.worker,
       // The locks are somebody else's, as far as these tests go.
-      locks: { hold: () => new Promise(() => {}) },
+      locks: {
+        hold: (name, { signal }) => {
+          this.lockRequests.push({ name, signal });
+          return new Promise(() => {});
+        },
+      },
       backgroundFetch: undefined,
+      isMobile: this.isMobile,
+      fetch: () => Promise.reject(new TypeError("Failed to fetch")),
       openChannel: (name, listener) => {
         this.#channels.set(name, listener);
         return { close: () => this.#channels.delete(name) };
@@ -89,6 +98,7 @@ export class PageBed {
         listeners.add(listener);
         return () => listeners.delete(listener);
       },
+      yieldThread: async () => {},
       persistStorage: () => {},
     };
   }

@@ -52,13 +52,21 @@ class Worker {
     this.#answers.shift()?.reject(new Error("no answer"));
   }
 
-  tell(epoch: string, sequence: number, changed: WireSnapshot[], removed: string[] = []): Promise<void> {
+  tell(
+    epoch: string,
+    sequence: number,
+    changed: WireSnapshot[],
+    removed: string[] = [],
+    { slice = 0, isLast = true } = {},
+  ): Promise<void> {
     const type = "changed";
     return this.post({
       backhaul: PROTOCOL_VERSION,
       type,
       epoch,
       sequence,
+      slice,
+      isLast,
       changed,
       removed,
     } satisfies Broadcast);
@@ -113,6 +121,22 @@ describe("the list", () => {
     expect(mirror.list()).not.toBe(before);
   });
 
+  test("shows changes that came in several messages together, and is fetched anew if one of those is lost", async () => {
+    await open("e", 1, [upload("a", 1), upload("b", 2)]);
+    const heard: string[][] = [];
+    mirror.subscribe((uploads) => heard.push(uploads.map(({ name }) => name)));
+    await worker.tell("e", 2, [upload("a", 1, "a2")], [], { slice: 0, isLast: false });
+    await worker.tell("e", 2, [upload("b", 2, "b2")], [], { slice: 1 });
+    expect(heard).toEqual([
+      ["a", "b"],
+      ["a2", "b2"],
+    ]);
+    expect(worker.fetchList).toHaveBeenCalledTimes(1);
+    await worker.tell("e", 3, [upload("a", 1, "a3")], [], { slice: 0, isLast: false });
+    await worker.tell("e", 3, [upload("b", 2, "b3")], [], { slice: 2 });
+    expect(worker.fetchList).toHaveBeenCalledTimes(2);
+  });
+
   test("reaches a listener at once and with each change, until it is undone", async () => {
     await open("e", 1, [upload("a")]);
     const heard: number[] = [];
@@ -123,6 +147,19 @@ describe("the list", () => {
     stop();
     await worker.tell("e", 3, [upload("c", 3)]);
     expect(heard).toEqual([1, 2]);
+  });
+
+  test("shows no bar going back because a worker has died, but does where S3 has dropped what it had", async () => {
+    const at = (uploadedBytes: number, estimatedBytes: number): WireSnapshot => ({
+      ...upload("a"),
+      uploadedBytes,
+      estimatedBytes,
+    });
+    await open("e", 1, [at(10, 18)]);
+    await open("f", 1, [at(10, 10)]);
+    expect(mirror.get("a")?.estimatedBytes).toBe(18);
+    await worker.tell("f", 2, [at(0, 0)]);
+    expect(mirror.get("a")?.estimatedBytes).toBe(0);
   });
 
   test("asked for twice at once is fetched once; asked for again it replaces all", async () => {

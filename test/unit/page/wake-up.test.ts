@@ -34,6 +34,17 @@ test("a used sync is renewed only while there is something to send", () => {
   expect(worker.syncs).toEqual([TAG, TAG]);
 });
 
+test("a periodic sync is asked for with the first sync, and one that is refused disturbs nobody", async () => {
+  wakeUp.update(true);
+  wakeUp.update(true);
+  wakeUp.renew();
+  expect(worker.periodicSyncs).toEqual([TAG]);
+  vi.spyOn(worker, "registerPeriodicSync").mockRejectedValue(new DOMException("no", "NotAllowedError"));
+  for (const isWanted of [false, true]) wakeUp.update(isWanted);
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(worker.syncs).toHaveLength(3);
+});
+
 test("a browser that refuses the sync disturbs nobody", async () => {
   const refused = vi
     .spyOn(worker, "registerSync")

@@ -14,16 +14,21 @@ export class FakeWorker implements WorkerLink {
   readonly canSync = true;
   readonly heard: PageMessage[] = [];
   updates = 0;
+  /** Whether greetings are answered. */
+  isServing = true;
+  restorations = 0;
   /** Answers calls at once, by their name; others get no answer. */
   readonly replies = new Map<string, (...args: readonly unknown[]) => Reply<unknown>>();
   readonly syncs: string[] = [];
   #listener: ((message: unknown, answer: (message: unknown) => void) => void) | undefined;
 
   post = (message: unknown): void => {
-    structuredClone(message);
-    this.heard.push(message as PageMessage);
-    const call = callOf(message as PageMessage);
+    const heard = structuredClone(message) as PageMessage;
+    this.heard.push(heard);
+    const call = callOf(heard);
     const reply = call && this.replies.get(call.name);
+    if (heard.type === "hello" && this.isServing)
+      queueMicrotask(() => this.say({ backhaul: PROTOCOL_VERSION, type: "welcome" }));
     if (call && reply) queueMicrotask(() => this.reply(call.id, reply(...call.args)));
   };
 
@@ -34,8 +39,23 @@ export class FakeWorker implements WorkerLink {
     };
   }
 
-  update(): void {
+  successor: WorkerLink["successor"] = "none";
+  /** What a look for a newer version finds. */
+  onUpdate = async () => {};
+
+  async restore(): Promise<void> {
+    this.restorations += 1;
+  }
+
+  update(): Promise<void> {
     this.updates += 1;
+    return this.onUpdate();
+  }
+
+  readonly periodicSyncs: string[] = [];
+
+  async registerPeriodicSync(tag: string): Promise<void> {
+    this.periodicSyncs.push(tag);
   }
 
   async registerSync(tag: string): Promise<void> {
