@@ -40,7 +40,7 @@ describe("an invalid command", () => {
   it.each([
     [[], "no command was given"],
     [["clear"], "unknown command clear"],
-    [["clean", "all"], "unknown command clean all"],
+    [["clean", "all"], "Unexpected argument 'all'"],
     [["clean", "--older-than", "24h"], "--bucket is missing"],
     [["clean", "--bucket", "", "--older-than", "24h"], "--bucket is missing"],
     [["clean", "--bucket", "b"], "--older-than is missing"],
