@@ -4,6 +4,8 @@ import { tmpdir } from "node:os";
 import { dirname, join, posix } from "node:path";
 import { promisify } from "node:util";
 import { checkPackage, createPackageFromTarballData } from "@arethetypeswrong/core";
+import { publint } from "publint";
+import { formatMessage } from "publint/utils";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { listFiles } from "./list-files.ts";
 import { mentionsOf } from "./mentions.ts";
@@ -15,7 +17,7 @@ const manifest = JSON.parse(await readFile(join(ROOT, "package.json"), "utf8")) 
   readonly bin: Readonly<Record<string, string>>;
   readonly exports: Readonly<Record<string, string | Readonly<Record<string, string>>>>;
 };
-/** Without `./package.json`. */
+/** Without `./package.json` and the standalone files, which have no types. */
 const entries = Object.entries(manifest.exports).flatMap(([subpath, targets]) =>
   typeof targets === "string" ? [] : [{ subpath, targets }],
 );
@@ -75,7 +77,12 @@ describe("a package that is made from a clean clone", () => {
       for (const specifier of imports.filter((each) => each.startsWith(".")))
         await visit(posix.join(posix.dirname(file), specifier));
     };
-    const starts = [...entries.map(({ targets }) => targets.default ?? ""), ...Object.values(manifest.bin)];
+    const standalone = Object.values(manifest.exports).filter((target) => typeof target === "string");
+    const starts = [
+      ...entries.map(({ targets }) => targets.default ?? ""),
+      ...standalone.filter((file) => file.endsWith(".js")),
+      ...Object.values(manifest.bin),
+    ];
     for (const file of starts) await visit(posix.normalize(file));
     expect(packed.filter((file) => file.endsWith(".js")).sort()).toEqual([...used].sort());
     expect(packed.filter((file) => file.includes("stale"))).toEqual([]);
@@ -85,7 +92,17 @@ describe("a package that is made from a clean clone", () => {
     const read = ["README.md", "CHANGELOG.md", "LICENSE", ...(await listFiles("docs/", "LICENSES/"))];
     expect(packed).toEqual(expect.arrayContaining(read));
     const folders = new Set(packed.map((file) => (file.includes("/") ? file.split("/", 1)[0] : "")));
-    expect([...folders].sort()).toEqual(["", "LICENSES", "dist", "docs", "s3", "server", "src", "sw"]);
+    expect([...folders].sort()).toEqual([
+      "",
+      "LICENSES",
+      "bindings",
+      "dist",
+      "docs",
+      "s3",
+      "server",
+      "src",
+      "sw",
+    ]);
     expect(packed.filter((file) => /tsconfig|tsbuildinfo|\.test\./.test(file))).toEqual([]);
   });
 
@@ -105,7 +122,9 @@ describe("a package that is made from a clean clone", () => {
     timeout: 60_000,
   }, async () => {
     const data = new Uint8Array(await readFile(tarball));
-    const analysis = await checkPackage(createPackageFromTarballData(data));
+    const analysis = await checkPackage(createPackageFromTarballData(data), {
+      excludeEntrypoints: [/^\.\/standalone\//, "./style.css"],
+    });
     if (!analysis.types) throw new Error("no types were found");
     for (const { subpath, targets } of entries) {
       const found = Object.values(analysis.entrypoints[subpath]?.resolutions ?? {}).map(
@@ -119,6 +138,55 @@ describe("a package that is made from a clean clone", () => {
     const problems = analysis.problems.filter(({ kind }) => kind !== "CJSResolvesToESM");
     expect(problems).toEqual([]);
   });
+});
+
+/** Runs a module in plain Node, beside the unpacked package, and returns what it prints. */
+async function runInNode(source: string): Promise<unknown> {
+  const root = join(scratch, "package");
+  const { stdout } = await run(process.execPath, ["--input-type=module", "--eval", source], { cwd: root });
+  return JSON.parse(stdout);
+}
+
+describe("in plain Node, as on a server or in a test of an app", () => {
+  beforeAll(() => symlink(join(ROOT, "node_modules"), join(scratch, "package/node_modules")));
+
+  test("every entry can be imported, and those of pages and workers say NOT_SUPPORTED once they are used", async () => {
+    const subpaths = entries.map(({ subpath }) => posix.join(manifest.name, subpath));
+    const found = await runInNode(`
+      const modules = {};
+      for (const subpath of ${JSON.stringify(subpaths)}) modules[subpath] = await import(subpath);
+      const codeOf = async (use) => { try { await use(); } catch ({ code }) { return code; } };
+      console.log(JSON.stringify({
+        names: Object.fromEntries(Object.entries(modules).map(([subpath, module]) => [subpath, Object.keys(module).length])),
+        page: await codeOf(() => modules.backhaul.connectUploads({ worker: "/sw.js" })),
+        worker: await codeOf(() => modules["backhaul/sw"].serveUploads({
+          storage: modules["backhaul/sw"].httpStorage({ endpoint: "/uploads" }),
+        })),
+      }));`);
+    expect(found).toEqual({
+      names: Object.fromEntries(subpaths.map((subpath) => [subpath, expect.any(Number)])),
+      page: "NOT_SUPPORTED",
+      worker: "NOT_SUPPORTED",
+    });
+  });
+
+  test("the standalone page needs no other module, and the standalone worker no module at all", async () => {
+    const read = (file: string) => readFile(join(scratch, "package/dist/standalone", file), "utf8");
+    for (const file of ["backhaul.js", "backhaul-sw.js"])
+      expect(mentionsOf(file, await read(file)).imports, file).toEqual([]);
+    const names = await runInNode(`
+      import { readFileSync } from "node:fs";
+      import { runInNewContext } from "node:vm";
+      const context = {};
+      runInNewContext(readFileSync("dist/standalone/backhaul-sw.js", "utf8"), context);
+      console.log(JSON.stringify(Object.keys(context.backhaul)));`);
+    expect(names).toEqual(expect.arrayContaining(["serveUploads", "httpStorage", "sha256"]));
+  });
+});
+
+test("publint finds nothing to say about the package", async () => {
+  const { messages } = await publint({ pkgDir: join(scratch, "package"), pack: false, strict: true });
+  expect(messages.map((message) => formatMessage(message, manifest))).toEqual([]);
 });
 
 interface SourceMap {

@@ -1,0 +1,2 @@
+import "backhaul/element";
+import "backhaul/style.css";

@@ -1,0 +1,1 @@
+backhaul.serveUploads({ storage: backhaul.httpStorage({ endpoint: "/uploads" }) });

@@ -1,0 +1,3 @@
+importScripts("/backhaul-sw.js"); // defines `backhaul`
+backhaul.serveUploads({ storage: backhaul.httpStorage({ endpoint: "/uploads" }) });
+self.addEventListener("install", () => self.skipWaiting());

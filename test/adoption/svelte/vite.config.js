@@ -1,0 +1,15 @@
+import { svelte } from "@sveltejs/vite-plugin-svelte";
+import { VitePWA } from "vite-plugin-pwa";
+
+export default {
+  plugins: [
+    svelte(),
+    VitePWA({
+      strategies: "injectManifest",
+      srcDir: "src",
+      filename: "sw.js",
+      injectRegister: false, // connectUploads registers it
+      devOptions: { enabled: true, type: "module" }, // or there is no worker in `vite dev`
+    }),
+  ],
+};
