@@ -46,8 +46,12 @@ test.each(["a", "é", "码", "😀"])("1,024 bytes of UTF-8 are allowed, 1,025 a
 });
 
 test("bytes are counted as an encoder counts them", () => {
+  // "\r\n" is a grapheme too, and "./" a segment.
+  const text = fc
+    .string({ unit: "grapheme", minLength: 1, maxLength: 30 })
+    .filter((key) => !/[\p{C}\p{Z}./]/u.test(key));
   fc.assert(
-    fc.property(fc.string({ unit: "grapheme", minLength: 1, maxLength: 30 }), (key) => {
+    fc.property(text, (key) => {
       const bytes = new TextEncoder().encode(key).length;
       // A name before it, so that nothing but the length is at issue.
       const check = (maxKeyBytes: number) => () => checkObjectKey(`k/${key}k`, { maxKeyBytes });
