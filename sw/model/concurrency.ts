@@ -1,3 +1,8 @@
+import { MIB } from "../../src/core/limits.ts";
+
+/** Smaller parts take as long as their requests do, whatever the link carries. */
+export const TELLING_BYTES = MIB;
+
 /** A part that S3 has taken. Times in milliseconds, of one clock. */
 export interface TimedPart {
   readonly bytes: number;
@@ -17,6 +22,7 @@ const LONGEST_HOLD_MS = 300_000;
 /**
  * How many parts go at once: as many as make it faster, and as S3 takes. It doubles from 2 while that pays, then tries one
  * more from time to time; what does not pay, or is refused, is taken back and left alone for a while, each time for longer.
+ * For small parts only what is refused is too much.
  */
 export class Concurrency {
   readonly #max: number;
@@ -58,7 +64,9 @@ export class Concurrency {
 
   #judge(now: number): void {
     const bytesPerMs = (this.#limit * this.#sample.bytes) / this.#sample.ms;
-    const before = this.#before;
+    // More requests at once always pay where each takes a round trip.
+    const isTelling = this.#sample.bytes >= this.#sample.parts * TELLING_BYTES;
+    const before = isTelling ? this.#before : undefined;
     if (before && bytesPerMs < before.bytesPerMs * WORTHWHILE) {
       this.#hold(now, !this.#isDoubling);
       this.#set(before.limit, now);

@@ -1,7 +1,7 @@
 /** The rules of uploads, as pure functions: records and their transitions, turns, retries, progress. */
 
 export { Breaker } from "./breaker.ts";
-export { Concurrency, type TimedPart } from "./concurrency.ts";
+export { Concurrency, TELLING_BYTES, type TimedPart } from "./concurrency.ts";
 export {
   type ConditionsCheck,
   type ConnectionFacts,

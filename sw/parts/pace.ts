@@ -1,6 +1,5 @@
-import { MIB } from "../../src/core/limits.ts";
 import type { StorageFault } from "../../src/core/storage.ts";
-import { Concurrency, type TimedPart } from "../model/index.ts";
+import { Concurrency, TELLING_BYTES, type TimedPart } from "../model/index.ts";
 import type { Clock } from "../platform/index.ts";
 import { PartSlots, type PartSlotsOptions, type Slot } from "./slots.ts";
 
@@ -8,9 +7,6 @@ export interface PartPaceOptions<Turn> extends PartSlotsOptions<Turn> {
   readonly clock: Pick<Clock, "elapsed">;
   readonly onChange: (parts: number) => void;
 }
-
-/** Smaller parts take as long as their requests do. */
-const TELLING_BYTES = MIB;
 
 /** How many parts are on their way at once, and whose: over all uploads, as many as the link and S3 take well. */
 export class PartPace<Turn extends { readonly id: string }> {

@@ -11,12 +11,19 @@ interface World {
   /** More connections at once are refused. */
   readonly most?: number;
   readonly max?: number;
+  /** Milliseconds that each part takes besides its bytes. */
+  readonly roundTripMs?: number;
+  readonly partBytes?: number;
 }
 
-/** Sends parts of 5 MiB for some seconds of the world's time, one as soon as another ends. */
-function send(seconds: number, { speed, most = Number.POSITIVE_INFINITY, max = 6 }: World) {
+/** Sends parts, of 5 MiB unless told, for some seconds of the world's time, one as soon as another ends. */
+function send(
+  seconds: number,
+  { speed, most = Number.POSITIVE_INFINITY, max = 6, roundTripMs = 0, partBytes = 5 * MIB }: World,
+) {
   const concurrency = new Concurrency(max);
-  const running: { startedAt: number; left: number }[] = [];
+  const start = (now: number) => ({ startedAt: now, left: partBytes, talkedMs: 0 });
+  const running: { startedAt: number; left: number; talkedMs: number }[] = [];
   const limits: number[] = [];
   let arrived = 0;
   let refused = 0;
@@ -28,18 +35,20 @@ function send(seconds: number, { speed, most = Number.POSITIVE_INFINITY, max = 6
         concurrency.refused(now);
         break;
       }
-      running.push({ startedAt: now, left: 5 * MIB });
+      running.push(start(now));
     }
     const sent = (speed(running.length) * STEP_MS) / 1_000;
     for (const part of [...running]) {
+      part.talkedMs += STEP_MS;
+      if (part.talkedMs <= roundTripMs) continue;
       part.left -= sent;
       if (part.left > 0) continue;
       arrived += 1;
       const wasFull = running.length >= concurrency.limit;
-      concurrency.arrived({ ...part, wasFull, bytes: 5 * MIB, endedAt: now });
+      concurrency.arrived({ ...part, wasFull, bytes: partBytes, endedAt: now });
       running.splice(running.indexOf(part), 1);
       // Its place is taken again at once.
-      if (running.length < Math.min(concurrency.limit, most)) running.push({ startedAt: now, left: 5 * MIB });
+      if (running.length < Math.min(concurrency.limit, most)) running.push(start(now));
     }
     limits.push(concurrency.limit);
   }
@@ -80,6 +89,23 @@ describe("the parts that are sent at once", () => {
     expect(refused / (arrived + refused)).toBeLessThan(0.05);
     const settled = limits.slice(limits.length / 4);
     expect(settled.filter((limit) => limit === 3).length / settled.length).toBeGreaterThan(0.9);
+  });
+
+  test("are as many as allowed where the parts are small: more of them at once always pay by their round trips", () => {
+    // A machine that takes longer for each, the more there are, looks like a full link.
+    const { limits } = send(60, { speed: shared(20_000), roundTripMs: 160, partBytes: 10_000 });
+    expect(limits.indexOf(6)).toBeGreaterThan(0);
+    expect(limits.slice(limits.indexOf(6)).every((limit) => limit === 6)).toBe(true);
+  });
+
+  test("are fewer where small parts are refused", () => {
+    const { limits } = send(60, {
+      speed: perConnection(MIB),
+      roundTripMs: 160,
+      partBytes: 10_000,
+      most: 3,
+    });
+    expect(limits.at(-1)).toBeLessThanOrEqual(3);
   });
 
   test("come back by themselves after a store that refused everything", () => {
