@@ -20,9 +20,9 @@ const random = seededRandom(Number(values.seed));
 
 const OUTAGE_MS = 3_600_000;
 const END_MS = 4 * OUTAGE_MS;
-/** Each client adds an upload so often; each upload is three requests (begin, sign, complete). */
+/** Each client adds an upload so often; each upload is two requests (begin, which signs, and complete). */
 const EVERY_MS = 600_000;
-const REQUESTS = 3;
+const REQUESTS = 2;
 /** A request that is answered. */
 const ANSWER_MS = 100;
 

@@ -5,6 +5,7 @@ import { type ObjectSettings, objectMetadata } from "../s3/object-settings.ts";
 import { toStorageFault } from "../s3/s3-faults.ts";
 import { createS3Uploads } from "../s3/s3-uploads.ts";
 import { createSigner, type Presign } from "../s3/signer.ts";
+import { isSigned } from "../src/core/checksum.ts";
 import { UploadError, type UploadErrorCode } from "../src/core/errors.ts";
 import {
   abortRequest,
@@ -18,8 +19,14 @@ import {
 } from "../src/core/http-api.ts";
 import type { StorageLimits } from "../src/core/limits.ts";
 import { checkObjectKey } from "../src/core/object-key.ts";
-import { checkSize, planParts } from "../src/core/part-plan.ts";
-import { type BeginAnswer, type BeginIntent, StorageFault, type StoredObject } from "../src/core/storage.ts";
+import { checkSize, countParts, planParts } from "../src/core/part-plan.ts";
+import {
+  type BeginAnswer,
+  type BeginIntent,
+  MAX_SIGNED_AT_BEGIN,
+  StorageFault,
+  type StoredObject,
+} from "../src/core/storage.ts";
 import { answer, answerBrokenRange, answerFault, answerRange, answerRefused } from "./answers.ts";
 import { permit } from "./authorize.ts";
 import { createBeginCounter, tooManyBegins } from "./begin-counter.ts";
@@ -185,7 +192,7 @@ export function createHandler(options: UploadHandlerOptions, presign?: Presign):
     return beginMany(
       intents,
       async (intent, index) => {
-        const begun = await begin(intent, request, trailOf(index));
+        const begun = await begin(intent, request, trailOf(index), 1);
         record(request, trailOf(index), 200, null);
         return begun;
       },
@@ -227,7 +234,13 @@ export function createHandler(options: UploadHandlerOptions, presign?: Presign):
     await Promise.all(claims.map(({ uploadId }) => relay.end(uploadId, fetches, ending)));
   }
 
-  async function begin(intent: BeginIntent, request: Request, trail: Trail): Promise<BeginAnswer> {
+  /** @param mostSigned the most parts that are presigned along with it */
+  async function begin(
+    intent: BeginIntent,
+    request: Request,
+    trail: Trail,
+    mostSigned = MAX_SIGNED_AT_BEGIN,
+  ): Promise<BeginAnswer> {
     const { uploadId, size, name, method, partSize, checksum, triedForMs, metadata = {} } = intent;
     trail.key = intent.key;
     // `authorize` may put something in front of a key that begins with "/".
@@ -278,21 +291,29 @@ export function createHandler(options: UploadHandlerOptions, presign?: Presign):
       audience,
       id: crypto.randomUUID(),
     };
+    const s3 = s3For(request);
+    // Signatures of the other kinds need the bytes' checksums.
+    const count = isSigned(checksum) ? 0 : Math.min(countParts(size, partSize), mostSigned);
+    const firstParts = Array.from({ length: count }, (_, index) => ({
+      partNumber: index + 1,
+      checksum: null,
+    }));
     if (method === "single") {
       const token = await sealed({ ...claims, method });
+      const signed = await s3.sign({ ...claims, method }, firstParts);
       await callHook("onBegin", () => settings.onBegin?.(hookedUpload({ ...claims, method }), request));
-      return { key, token };
+      return { key, token, signed };
     }
 
-    const s3 = s3For(request);
     const onLeftOpen = (error: StorageFault) => report(error, { ...trail, status: null });
     const s3UploadId = await s3.open({ key, uploadId, type, checksum, object, triedForMs }, onLeftOpen);
     const opened = { ...claims, method, partSize, s3UploadId };
     try {
       const token = await sealed(opened);
+      const signed = await s3.sign(opened, firstParts);
       if (request.signal.aborted) throw clientGone();
       await callHook("onBegin", () => settings.onBegin?.(hookedUpload(opened), request));
-      return { key, token };
+      return { key, token, signed };
     } catch (error) {
       // The client will never learn of this upload, and its next try opens another one.
       await s3.abort(opened).catch((fault) => onLeftOpen(toStorageFault(fault)));

@@ -120,21 +120,20 @@ export const releaseRequest = v.object({
 });
 export type ReleaseRequest = v.InferOutput<typeof releaseRequest>;
 
-export const beginAnswer = v.object({ token, key: text(4_096) }) satisfies v.GenericSchema<
-  unknown,
-  BeginAnswer
->;
+const signedPart = v.object({
+  partNumber,
+  url: v.pipe(v.string(), v.url()),
+  headers: v.record(v.string(), v.string()),
+  expiresInMs: count,
+}) satisfies v.GenericSchema<unknown, SignedPart>;
 
-export const signAnswer = v.object({
-  parts: v.array(
-    v.object({
-      partNumber,
-      url: v.pipe(v.string(), v.url()),
-      headers: v.record(v.string(), v.string()),
-      expiresInMs: count,
-    }) satisfies v.GenericSchema<unknown, SignedPart>,
-  ),
-});
+export const beginAnswer = v.object({
+  token,
+  key: text(4_096),
+  signed: v.optional(v.pipe(v.array(signedPart), v.readonly())),
+}) satisfies v.GenericSchema<unknown, BeginAnswer>;
+
+export const signAnswer = v.object({ parts: v.array(signedPart) });
 
 export const partsAnswer = v.object({
   parts: v.array(v.object({ partNumber, etag, size: count, checksum })),

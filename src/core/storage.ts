@@ -37,6 +37,9 @@ export const MAX_BEGUN_TOGETHER = 32;
 /** Parts that one `sign` may ask for. */
 export const MAX_SIGNED_PARTS = 64;
 
+/** Parts that `begin` presigns: as many as clients send at once before they have asked for more. */
+export const MAX_SIGNED_AT_BEGIN = 8;
+
 /** The upload that a client asks to begin. */
 export interface BeginIntent {
   /** The page's id of the upload, a UUID. The object carries it as metadata, which tells it from objects of other origin. */
@@ -70,6 +73,11 @@ export interface BeginAnswer {
   readonly token: string;
   /** The key as the server decided it; it may differ from the one asked for. */
   readonly key: string;
+  /**
+   * Its first parts, presigned as by `sign`, so that they need not wait for another round trip. None where signatures need the
+   * bytes' checksums, or the storage leaves it to `sign`.
+   */
+  readonly signed?: readonly SignedPart[] | undefined;
 }
 
 /** A part whose PUT is to be signed. */

@@ -95,11 +95,13 @@ export class BeginAhead {
     const uploads = chosen.filter((upload) => upload.record.state === "queued" && roster.isOwn(upload));
     if (!this.#mayBegin || uploads.length === 0) return false;
     const intents = uploads.map(({ record }) => beginIntentOf(record, null));
+    const askedAt = this.#options.clock.now();
     const outcomes = (await storage.beginMany?.(intents)) ?? [];
     const begun = uploads.flatMap((upload, index) => {
       const outcome = outcomes[index];
       return outcome === undefined || outcome instanceof StorageFault ? [] : [{ upload, ...outcome }];
     });
+    for (const { upload, token, signed = [] } of begun) upload.begun(token, { parts: signed, askedAt });
     await roster.applyAll(
       begun.map(({ upload }) => upload),
       (_upload, index) => {

@@ -104,8 +104,10 @@ async function askToBegin(
   context: DriveContext,
 ): Promise<void> {
   const triedForMs = triedSince === null ? null : Math.max(0, context.platform.clock.now() - triedSince);
-  const answer = await context.storage.begin(beginIntentOf(upload.record, triedForMs));
-  await context.apply(upload, { type: "begun", token: answer.token, key: answer.key });
+  const askedAt = context.platform.clock.now();
+  const { token, key, signed = [] } = await context.storage.begin(beginIntentOf(upload.record, triedForMs));
+  upload.begun(token, { parts: signed, askedAt });
+  await context.apply(upload, { type: "begun", token, key });
 }
 
 /** @param triedForMs milliseconds since the first try whose answer was lost; null if there was none */

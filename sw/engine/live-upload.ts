@@ -14,7 +14,7 @@ import {
   startProgress,
   type UploadRecord,
 } from "../model/index.ts";
-import type { SendingUpload } from "../parts/index.ts";
+import type { Presigned, SendingUpload } from "../parts/index.ts";
 import type { Clock } from "../platform/index.ts";
 
 type LiveClock = Pick<Clock, "now" | "elapsed">;
@@ -40,6 +40,7 @@ export class LiveUpload implements SendingUpload, FileHolder {
   leavesRest = false;
   /** Faults in a row in aborting what an ended upload has left open. */
   settleAttempts = 0;
+  #presigned: (Presigned & { readonly token: string }) | undefined;
   readonly #clock: LiveClock;
   readonly #events = new Emitter<{ confirmedElsewhere: undefined }>();
   #record: UploadRecord;
@@ -131,6 +132,17 @@ export class LiveUpload implements SendingUpload, FileHolder {
   /** S3 has dropped the open upload, or never had one: there is no part that could still count. */
   get #beginsAnew(): boolean {
     return "remote" in this.#record && this.#record.remote.at !== "open";
+  }
+
+  /** S3 has opened the upload under this token. */
+  begun(token: string, presigned: Presigned): void {
+    this.#presigned = { token, ...presigned };
+  }
+
+  takePresigned(token: string): Presigned | undefined {
+    const presigned = this.#presigned;
+    this.#presigned = undefined;
+    return presigned?.token === token ? presigned : undefined;
   }
 
   partSent(receipt: PartReceipt): void {

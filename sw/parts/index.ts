@@ -5,3 +5,4 @@ export { compareSource } from "./compare-source.ts";
 export { PartPace } from "./pace.ts";
 export { type SendContext, sendParts } from "./send-parts.ts";
 export type { SendingUpload } from "./sending-upload.ts";
+export type { Presigned } from "./signatures.ts";

@@ -6,7 +6,7 @@ import { type PartReceipt, StorageFault, type UploadStorage } from "../../src/co
 import { putTimeoutMs, type Uploading } from "../model/index.ts";
 import { type PutAnswer, putPart, type Transport } from "../platform/index.ts";
 import { type ChecksumAlgorithm, hexOf } from "./checksums.ts";
-import { Signatures } from "./signatures.ts";
+import { type Presigned, Signatures } from "./signatures.ts";
 
 /** The outcome of one try to send a part. */
 export type Delivery =
@@ -27,6 +27,7 @@ export interface PartDeliveryOptions {
   readonly bytes: Blob;
   readonly algorithm: ChecksumAlgorithm;
   readonly storage: UploadStorage;
+  readonly presigned?: Presigned | undefined;
   /** Notes the part as on its way; false if the upload is not being sent any more. */
   readonly claim: (partNumber: number) => Promise<boolean>;
   readonly stallTimeoutMs: number;
@@ -43,7 +44,8 @@ export class PartDelivery {
 
   constructor(options: PartDeliveryOptions) {
     this.#options = options;
-    this.#signatures = new Signatures(options.storage, options.record.remote.token, options.transport.clock);
+    const { storage, record, transport, presigned } = options;
+    this.#signatures = new Signatures(storage, record.remote.token, transport.clock, presigned);
   }
 
   /**

@@ -105,6 +105,7 @@ class PartSender {
       algorithm,
       signal: this.#signal,
       storage: context.storage,
+      presigned: upload.takePresigned(record.remote.token),
       transport: context.platform,
       stallTimeoutMs: context.stallTimeoutMs,
       claim: (partNumber) => context.database.claimParts(upload.id, record.remote.token, [partNumber]),
@@ -217,6 +218,8 @@ class PartSender {
         const endedAt = platform.clock.elapsed();
         if (this.#context.s3.succeeded()) this.#context.onOpened();
         pace.arrived({ bytes, startedAt, endedAt, wasFull: slot.isFull });
+        // The next part need not wait for what is written of this one.
+        slot.release();
         this.#context.trace({ type: "partSent", id, partNumber, bytes, ms: endedAt - startedAt });
         await this.#recordStored([delivery.receipt], (receipt) => this.#upload.partSent(receipt));
       } else this.#afterTry(partNumber, delivery, startedAt);

@@ -1,5 +1,6 @@
 import type { PartReceipt, StorageFault } from "../../src/core/storage.ts";
 import type { PartLedger } from "../model/index.ts";
+import type { Presigned } from "./signatures.ts";
 
 /** An upload as the code that sends, looks up and compares its parts sees it. */
 export interface SendingUpload {
@@ -13,6 +14,8 @@ export interface SendingUpload {
   etagsAreOpaque: boolean;
   /** The last fault of the upload's parts since the worker started. */
   lastFault: StorageFault | undefined;
+  /** What was presigned as the upload with this token began. Only once: S3 may refuse it. */
+  takePresigned(token: string): Presigned | undefined;
   /** S3 has this part, which was sent just now. */
   partSent(receipt: PartReceipt): void;
   /** S3 has this part, whenever and by whomever it was sent. */

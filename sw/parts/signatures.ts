@@ -11,6 +11,13 @@ import type { Clock } from "../platform/index.ts";
 /** A PUT must have arrived at S3 before its signature expires, so an old one isn't started with. */
 const SAFETY_MS = 60_000;
 
+/** Parts that were presigned when their upload began. */
+export interface Presigned {
+  readonly parts: readonly SignedPart[];
+  /** When the request that they are the answer to went out, by `clock.now()`. */
+  readonly askedAt: number;
+}
+
 interface Signature {
   readonly part: SignedPart;
   readonly checksum: Checksum | null;
@@ -29,10 +36,16 @@ export class Signatures {
   /** Why the server has signed nothing. The run that asks is over with that, and its other parts need not ask again. */
   #fault: { readonly error: unknown } | undefined;
 
-  constructor(storage: Pick<UploadStorage, "sign">, token: string, clock: Pick<Clock, "now">) {
+  constructor(
+    storage: Pick<UploadStorage, "sign">,
+    token: string,
+    clock: Pick<Clock, "now">,
+    presigned?: Presigned | undefined,
+  ) {
     this.#storage = storage;
     this.#token = token;
     this.#clock = clock;
+    for (const part of presigned?.parts ?? []) this.#keep(part, null, presigned?.askedAt ?? 0);
   }
 
   /**
@@ -85,10 +98,12 @@ export class Signatures {
   async #ask(parts: readonly PartToSign[]): Promise<void> {
     const askedAt = this.#clock.now();
     const checksums = new Map(parts.map(({ partNumber, checksum }) => [partNumber, checksum]));
-    for (const part of await this.#storage.sign(this.#token, parts)) {
-      const usableMs = Math.max(part.expiresInMs - SAFETY_MS, part.expiresInMs / 2);
-      const checksum = checksums.get(part.partNumber) ?? null;
-      this.#signed.set(part.partNumber, { part, checksum, staleAt: askedAt + usableMs });
-    }
+    for (const part of await this.#storage.sign(this.#token, parts))
+      this.#keep(part, checksums.get(part.partNumber) ?? null, askedAt);
+  }
+
+  #keep(part: SignedPart, checksum: Checksum | null, askedAt: number): void {
+    const usableMs = Math.max(part.expiresInMs - SAFETY_MS, part.expiresInMs / 2);
+    this.#signed.set(part.partNumber, { part, checksum, staleAt: askedAt + usableMs });
   }
 }

@@ -1,8 +1,19 @@
 import { randomUUID } from "node:crypto";
 import { GetObjectCommand, HeadObjectCommand } from "@aws-sdk/client-s3";
+import * as v from "valibot";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { beginAnswer } from "../../src/core/http-api.ts";
+import { type BeginIntent, MAX_SIGNED_AT_BEGIN } from "../../src/core/storage.ts";
 import { type S3Engine, startS3 } from "./s3-engine.ts";
-import { cut, putPart, someBytes, startUploadServer, toSign, type UploadServer } from "./upload-server.ts";
+import {
+  beginIntent,
+  cut,
+  putPart,
+  someBytes,
+  startUploadServer,
+  toSign,
+  type UploadServer,
+} from "./upload-server.ts";
 
 let engine: S3Engine;
 let server: UploadServer;
@@ -288,5 +299,56 @@ describe("keys", () => {
     await server.begin({ key, size: 20, partSize: 20 });
     await server.begin({ key, size: 20, partSize: 20, triedForMs: 1_000 });
     expect(await engine.openUploads(key)).toHaveLength(1);
+  });
+});
+
+describe("the first parts, presigned by begin", () => {
+  async function begin(intent: Partial<BeginIntent>) {
+    const response = await server.post("begin", beginIntent(intent));
+    return v.parse(beginAnswer, await response.json());
+  }
+
+  test("are the whole object where it is one PUT", async () => {
+    const bytes = someBytes(30);
+    const { token, signed = [] } = await begin({
+      key: "signed/one",
+      size: 30,
+      partSize: 30,
+      method: "single",
+    });
+    expect(signed.map(({ partNumber }) => partNumber)).toEqual([1]);
+    const receipts = await Promise.all(signed.map((part) => putPart(part, bytes)));
+    expect(await server.complete(token, receipts)).toMatchObject({ key: "signed/one", size: 30 });
+    expect((await storedBytes("signed/one")).equals(bytes)).toBe(true);
+  });
+
+  test("are as many as there are, and stored like those of sign", async () => {
+    const bytes = someBytes(2 * partSize + 7);
+    const { token, signed = [] } = await begin({ key: "signed/three", size: bytes.length, partSize });
+    expect(signed.map(({ partNumber }) => partNumber)).toEqual([1, 2, 3]);
+    const parts = cut(bytes, partSize);
+    const receipts = await Promise.all(
+      signed.map((part, index) => putPart(part, parts[index]?.[1] ?? new Uint8Array())),
+    );
+    await server.complete(token, receipts);
+    expect((await storedBytes("signed/three")).equals(bytes)).toBe(true);
+  });
+
+  test("are a few of many", async () => {
+    const { signed } = await begin({ key: "signed/many", size: 1_000 * partSize, partSize });
+    expect(signed).toHaveLength(MAX_SIGNED_AT_BEGIN);
+  });
+
+  test("are none where signatures hold the bytes' checksums", async () => {
+    for (const method of ["single", "multipart"] as const) {
+      const { signed } = await begin({
+        key: "signed/none",
+        size: 30,
+        partSize: 30,
+        method,
+        checksum: "crc64nvme",
+      });
+      expect(signed).toEqual([]);
+    }
   });
 });

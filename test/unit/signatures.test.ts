@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { type SignedPart, StorageFault, type UploadStorage } from "../../src/core/storage.ts";
-import { Signatures } from "../../sw/parts/signatures.ts";
+import { type Presigned, Signatures } from "../../sw/parts/signatures.ts";
 import { browserPlatform } from "../../sw/platform/browser-platform.ts";
 
 beforeEach(() => {
@@ -15,7 +15,7 @@ const part = (partNumber: number) => ({ partNumber, checksum: null });
 const unused = () => Promise.reject(new Error("not part of this test"));
 
 /** A storage that signs, and notes what it was asked for. */
-function signer(expiresInMs = 900_000, omit: readonly number[] = []) {
+function signer(expiresInMs = 900_000, omit: readonly number[] = [], presigned?: Presigned) {
   const asked: number[][] = [];
   const faults: StorageFault[] = [];
   const storage: UploadStorage = {
@@ -36,7 +36,7 @@ function signer(expiresInMs = 900_000, omit: readonly number[] = []) {
         });
     },
   };
-  return { asked, faults, signatures: new Signatures(storage, "t", browserPlatform.clock) };
+  return { asked, faults, signatures: new Signatures(storage, "t", browserPlatform.clock, presigned) };
 }
 
 describe("batches", () => {
@@ -121,6 +121,51 @@ describe("age", () => {
     vi.advanceTimersByTime(40_000);
     await signatures.get(part(1), none);
     expect(asked).toHaveLength(2);
+  });
+});
+
+describe("parts that were presigned when their upload began", () => {
+  const presigned = (askedAt = Date.now()): Presigned => ({
+    askedAt,
+    parts: [1, 2].map((partNumber) => ({
+      partNumber,
+      url: `https://s3.test/begin/${partNumber}`,
+      headers: {},
+      expiresInMs: 900_000,
+    })),
+  });
+
+  test("need no question", async () => {
+    const { asked, signatures } = signer(900_000, [], presigned());
+    expect((await signatures.get(part(2), none)).url).toBe("https://s3.test/begin/2");
+    expect((await signatures.get(part(1), none)).url).toBe("https://s3.test/begin/1");
+    expect(asked).toEqual([]);
+  });
+
+  test("are not asked for along with those that come next", async () => {
+    const { asked, signatures } = signer(900_000, [], presigned());
+    await signatures.get(part(3), () => [1, 2, 4]);
+    expect(asked).toEqual([[3, 4]]);
+  });
+
+  test("are signed anew once S3 has refused them", async () => {
+    const { asked, signatures } = signer(900_000, [], presigned());
+    signatures.drop(1);
+    await signatures.get(part(1), none);
+    await signatures.get(part(2), none);
+    expect(asked).toEqual([[1]]);
+  });
+
+  test("are signed anew once they are about to expire, counted from the request to begin", async () => {
+    const { asked, signatures } = signer(900_000, [], presigned(Date.now() - 840_000));
+    await signatures.get(part(1), none);
+    expect(asked).toEqual([[1]]);
+  });
+
+  test("are signed anew with the bytes' checksum where there is one", async () => {
+    const { asked, signatures } = signer(900_000, [], presigned());
+    await signatures.get({ partNumber: 1, checksum: "AAAAAAAAAAA=" }, none);
+    expect(asked).toEqual([[1]]);
   });
 });
 

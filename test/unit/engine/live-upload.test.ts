@@ -101,6 +101,16 @@ describe("a live upload", () => {
     expect(upload.report()).toMatchObject({ partsDone: 0, uploadedBytes: 0 });
   });
 
+  test("gives what was presigned as it began once, and to nobody who sends under another token", () => {
+    const upload = live(records.uploading);
+    const presigned = { parts: [], askedAt: 5 };
+    upload.begun("t", presigned);
+    expect(upload.takePresigned("t")).toMatchObject(presigned);
+    expect(upload.takePresigned("t")).toBeUndefined();
+    upload.begun("t", presigned);
+    expect(upload.takePresigned("another")).toBeUndefined();
+  });
+
   test("tells who sends its parts what has arrived by another way, until that is undone", () => {
     const upload = live(records.uploading);
     let told = 0;
