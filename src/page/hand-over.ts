@@ -12,6 +12,7 @@ import {
   PROTOCOL_VERSION,
   partsChannel,
   type ScopedName,
+  tokenMark,
 } from "../protocol/protocol.ts";
 import type { Connection } from "./connection.ts";
 import { fitRanges } from "./fit-ranges.ts";
@@ -59,6 +60,11 @@ export class HandOver {
   #fetching: Promise<void> = Promise.resolve();
   /** The request that follows the one under way, for whoever asks meanwhile. */
   #nextFetch: Promise<void> | undefined;
+  /** Parts may have been confirmed unheard: all candidates are asked for, and not only those that came since. */
+  #asksAnew = true;
+  /** Parts that were confirmed while an answer was on its way, by upload. */
+  readonly #heard = new Map<string, Set<number>>();
+  #isAsking = false;
   #leaving = new AbortController();
 
   constructor(options: HandOverOptions) {
@@ -66,8 +72,7 @@ export class HandOver {
     this.#partsChannel = options.platform.openChannel(partsChannel(options.name), (message) => {
       const broadcast = message as PartsBroadcast | null;
       if (broadcast?.backhaul !== PROTOCOL_VERSION) return;
-      const candidate = this.#candidates.get(broadcast.id);
-      for (const partNumber of broadcast.partNumbers) candidate?.done.add(partNumber);
+      for (const partNumber of broadcast.partNumbers) this.#partsOf(broadcast.id)?.add(partNumber);
     });
   }
 
@@ -83,6 +88,7 @@ export class HandOver {
       .hold(handOverLock(name), { mode: "exclusive", signal }, async () => {
         this.#holdsLock = true;
         this.#connectToBackgroundFetch();
+        this.#asksAnew = true;
         void this.#fetchCandidates();
         // Uploads that the last page handed over to the browser come back to the worker.
         connection.call((api) => api.takeBack()).catch(() => {});
@@ -114,6 +120,7 @@ export class HandOver {
 
   /** Another worker answers: parts may have been confirmed to the one before unheard. */
   refresh(): void {
+    this.#asksAnew = true;
     if (this.#holdsLock) void this.#fetchCandidates();
   }
 
@@ -174,15 +181,19 @@ export class HandOver {
    */
   #fetchCandidates(): Promise<void> {
     const { connection, owner } = this.#options;
-    this.#nextFetch ??= this.#fetching
-      .then(() => {
-        this.#nextFetch = undefined;
-        return connection.call((api) => api.handOverCandidates(owner()));
-      })
-      .then(
-        (candidates) => this.#include(candidates),
-        () => {},
-      );
+    this.#nextFetch ??= this.#fetching.then(async () => {
+      this.#nextFetch = undefined;
+      const known = this.#asksAnew ? [] : [...this.#candidates.values()].map(({ token }) => tokenMark(token));
+      this.#asksAnew = false;
+      this.#isAsking = true;
+      const answer = await connection
+        .call((api) => api.handOverCandidates(owner(), known))
+        .catch(() => undefined);
+      this.#isAsking = false;
+      if (answer) this.#include(answer);
+      else this.#asksAnew = true;
+      this.#heard.clear();
+    });
     this.#fetching = this.#nextFetch;
     return this.#fetching;
   }
@@ -194,18 +205,26 @@ export class HandOver {
     const uploads = given.filter(({ id }) => !this.#resting.has(id));
     for (const upload of uploads) {
       const before = this.#candidates.get(upload.id);
-      // Parts that were confirmed while the answer was on its way; but not those of an upload that had to begin anew.
+      // Not the parts of an upload that had to begin anew.
       const heard = before?.token === upload.token ? before.done : [];
-      this.#candidates.set(upload.id, { ...upload, done: new Set([...upload.done, ...heard]) });
+      const done = new Set([...upload.done, ...heard, ...(this.#heard.get(upload.id) ?? [])]);
+      this.#candidates.set(upload.id, { ...upload, done });
     }
     void this.#probe();
-    const immediate = uploads.filter(({ id, isImmediate }) => isImmediate && !this.#immediate.has(id));
+    const immediate = [...this.#candidates.values()].filter(
+      ({ id, isImmediate }) => isImmediate && !this.#immediate.has(id) && !this.#resting.has(id),
+    );
     for (const { id } of immediate) this.#immediate.add(id);
-    if (this.#holdsLock)
-      this.#handOver(
-        immediate.flatMap(({ id }) => this.#candidates.get(id) ?? []),
-        { isImmediate: true },
-      );
+    if (this.#holdsLock) this.#handOver(immediate, { isImmediate: true });
+  }
+
+  /** Where the confirmed parts of an upload are noted; undefined for those that this page does not hand over. */
+  #partsOf(id: string): Set<number> | undefined {
+    const candidate = this.#candidates.get(id);
+    if (candidate || !this.#isAsking) return candidate?.done;
+    const heard = this.#heard.get(id) ?? new Set();
+    this.#heard.set(id, heard);
+    return heard;
   }
 
   #handOver(candidates: readonly Candidate[], { isImmediate }: { readonly isImmediate: boolean }): void {

@@ -191,9 +191,15 @@ export interface WorkerApi {
   visit(): Promise<Reply<ListMark>>;
   /** A page stays open: what was handed over to the browser comes back to the worker. */
   takeBack(): Promise<Reply<ListMark>>;
-  /** The uploads that the page could hand over as it closes, when there is no time left to ask. */
-  handOverCandidates(owner: BelievedOwner): Promise<Reply<HandOverCandidates>>;
+  /**
+   * The uploads that the page could hand over as it closes, when there is no time left to ask; without those that it knows,
+   * each named by its `tokenMark`. A Blob takes milliseconds to send, and there may be hundreds.
+   */
+  handOverCandidates(owner: BelievedOwner, known: readonly string[]): Promise<Reply<HandOverCandidates>>;
 }
+
+/** Tells the tokens of uploads apart by their last characters, which are of their signatures. */
+export const tokenMark = (token: string): string => token.slice(-32);
 
 /** The uploads that a page could hand over to the browser now. */
 export interface HandOverCandidates {

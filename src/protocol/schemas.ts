@@ -20,6 +20,9 @@ const hours = v.pipe(
 export const uploadId = v.pipe(v.string(), v.uuid());
 /** An upload's id, or null for all uploads. */
 export const anyId = v.nullable(uploadId);
+/** By `tokenMark`; uploads are added by up to `MAX_ADDED` at once. */
+export const tokenMarks = v.pipe(v.array(v.pipe(v.string(), v.maxLength(32))), v.maxLength(MAX_ADDED));
+
 export const ownerName = v.pipe(v.string(), v.maxLength(1_024));
 export const believedOwner = v.nullable(ownerName);
 

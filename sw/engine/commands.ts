@@ -283,10 +283,10 @@ export class Commands implements UploadCommands {
     await this.#options.fetches.takeBack();
   }
 
-  handOverCandidates(): Promise<readonly HandOverCandidate[]> {
+  handOverCandidates(known: readonly string[]): Promise<readonly HandOverCandidate[]> {
     const { ahead, handedOver } = this.#options;
     ahead.check();
-    return handedOver.candidates();
+    return handedOver.candidates(known);
   }
 
   #find(id: string): LiveUpload {

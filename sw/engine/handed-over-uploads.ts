@@ -2,7 +2,7 @@ import { type PartRange, partNumbersOf } from "../../src/core/part-ranges.ts";
 import type { Lane } from "../../src/core/snapshot.ts";
 import type { PartReceipt } from "../../src/core/storage.ts";
 import type { TraceStep } from "../../src/core/trace.ts";
-import type { HandOverCandidate } from "../../src/protocol/protocol.ts";
+import { type HandOverCandidate, tokenMark } from "../../src/protocol/protocol.ts";
 import type { UploadDatabase } from "../database/index.ts";
 import { openBytes } from "../files/index.ts";
 import { canBecomeUnmet } from "../model/index.ts";
@@ -45,9 +45,14 @@ export class HandedOverUploads {
     return state === "paused" || state === "done" || state === "canceled" || state === "failed";
   }
 
-  /** The uploads that a page could hand over now: open at S3, and neither ended nor paused. */
-  async candidates(): Promise<HandOverCandidate[]> {
+  /**
+   * The uploads that a page could hand over now: open at S3, and neither ended nor paused.
+   *
+   * @param known those left out, by `tokenMark`
+   */
+  async candidates(known: readonly string[]): Promise<HandOverCandidate[]> {
     const { roster, database } = this.#options;
+    const isKnown = new Set(known);
     const candidates: HandOverCandidate[] = [];
     for (const upload of roster.unfinished()) {
       const { record, ledger, id } = upload;
@@ -56,6 +61,7 @@ export class HandedOverUploads {
       if (record.conditions && canBecomeUnmet(record.conditions)) continue;
       if ((record.state !== "uploading" && record.state !== "waiting") || record.remote.at !== "open")
         continue;
+      if (isKnown.has(tokenMark(record.remote.token))) continue;
       upload.bytes ??= await openBytes(database, record).catch(() => undefined);
       if (!upload.bytes) continue;
       const done = ledger.receipts().map(({ partNumber }) => partNumber);

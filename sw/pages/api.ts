@@ -25,6 +25,7 @@ import {
   ownerName,
   source,
   stagedBatch,
+  tokenMarks,
   uploadId,
 } from "../../src/protocol/schemas.ts";
 import { openSource } from "../files/index.ts";
@@ -69,7 +70,7 @@ export interface UploadCommands {
   authorized(usesAuth: boolean): Promise<void>;
   visited(): Promise<void>;
   takeBack(): Promise<void>;
-  handOverCandidates(): Promise<readonly HandOverCandidate[]>;
+  handOverCandidates(known: readonly string[]): Promise<readonly HandOverCandidate[]>;
 }
 
 export interface ApiContext {
@@ -168,12 +169,12 @@ export function createWorkerApi(context: ApiContext): WorkerApi {
       }),
     visit: () => command((ready) => ready.visited()),
     takeBack: () => command((ready) => ready.takeBack()),
-    handOverCandidates: (owner: unknown) =>
+    handOverCandidates: (owner: unknown, known: unknown) =>
       reply(async () => {
         const ready = await commands();
         ready.checkOwner(check(believedOwner, owner));
         const { linkSpeed: bytesPerSecond } = ready;
-        return { relay, bytesPerSecond, uploads: await ready.handOverCandidates() };
+        return { relay, bytesPerSecond, uploads: await ready.handOverCandidates(check(tokenMarks, known)) };
       }),
   };
   // Without a prototype, calls can reach nothing but the API's own functions.

@@ -61,8 +61,8 @@ class RecordedCommands implements UploadCommands {
     return "handle" as never;
   }
 
-  async handOverCandidates() {
-    await this.#note("handOverCandidates");
+  async handOverCandidates(known: readonly string[]) {
+    await this.#note("handOverCandidates", known);
     return [];
   }
 
@@ -178,7 +178,8 @@ describe("commands", () => {
 
   test("handOverCandidates gives uploads and relay", async () => {
     const value = { relay: "https://app.test/uploads/", bytesPerSecond: 3, uploads: [] };
-    expect(await api.handOverCandidates("anna")).toEqual({ ok: true, value });
+    expect(await api.handOverCandidates("anna", ["a mark"])).toEqual({ ok: true, value });
+    expect(commands.calls).toContainEqual(["handOverCandidates", ["a mark"]]);
   });
 
   test("setAuth hands the headers over before the engine tries again", async () => {
@@ -317,7 +318,7 @@ describe("who believes in another owner than the worker's", () => {
   test.each([
     ["add", [[request()], "ben"]],
     ["setAuth", [{ authorization: "Bearer ben" }, "ben"]],
-    ["handOverCandidates", ["ben"]],
+    ["handOverCandidates", ["ben", []]],
   ] as const)("can't %s", async (name, args) => {
     const answer = await (api[name] as (...args: readonly unknown[]) => Promise<unknown>)(...args);
     expect(answer).toMatchObject({ ok: false, error: { code: "OWNER_CHANGED" } });
@@ -434,8 +435,13 @@ describe("hostile arguments", () => {
   test.each(named(NOT_OWNERS))("are refused wherever an owner is believed: %s", async (_name, owner) => {
     await expectRefused(api.add([request()], owner as never));
     await expectRefused(api.setAuth({}, owner as never));
-    await expectRefused(api.handOverCandidates(owner as never));
+    await expectRefused(api.handOverCandidates(owner as never, []));
   });
+
+  test.each(named([undefined, null, "mark", [1], ["x".repeat(33)]]))(
+    "of handOverCandidates are refused: the marks %s",
+    (_name, known) => expectRefused(api.handOverCandidates(null, known as never)),
+  );
 
   describe("of setAuth", () => {
     test.each(named(NOT_HEADERS))("are refused: the headers %s", (_name, headers) =>

@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, test } from "vitest";
+import { tokenMark } from "../../../src/protocol/protocol.ts";
 import type { LiveUpload } from "../../../sw/engine/live-upload.ts";
 import { EngineBed, idOf, recordOf } from "./engine-bed.ts";
 import { etagOf } from "./text-blob.ts";
@@ -20,9 +21,16 @@ describe("a page can hand over", () => {
   test("uploads that are open at S3 and move or wait, with the parts that S3 has", async () => {
     await bed.load(recordOf("uploading", 1), recordOf("waiting", 2, { laneOption: "browser" }));
     await bed.handedOver.partsArrived(ID, "t1", [receipt(2)]);
-    expect(await bed.handedOver.candidates()).toMatchObject([
+    expect(await bed.handedOver.candidates([])).toMatchObject([
       { id: ID, token: "t1", done: [2], isImmediate: false },
       { id: idOf(2), token: "t2", done: [], isImmediate: true },
+    ]);
+  });
+
+  test("no upload again that it knows by this token", async () => {
+    await bed.load(recordOf("uploading", 1), recordOf("uploading", 2));
+    expect(await bed.handedOver.candidates([tokenMark("t1"), tokenMark("before t2")])).toMatchObject([
+      { id: idOf(2) },
     ]);
   });
 
@@ -40,19 +48,19 @@ describe("a page can hand over", () => {
     ],
   ])("no upload that %s", async (_what, record) => {
     await bed.load(record);
-    expect(await bed.handedOver.candidates()).toEqual([]);
+    expect(await bed.handedOver.candidates([])).toEqual([]);
   });
 
   test("no upload whose file can't be read", async () => {
     await bed.load(recordOf("uploading"));
     bed.disk.bytes.clear();
-    expect(await bed.handedOver.candidates()).toEqual([]);
+    expect(await bed.handedOver.candidates([])).toEqual([]);
   });
 
   test("no upload that is handed over already", async () => {
     await bed.load(recordOf("uploading", 1, { laneOption: "browser" }));
     bed.handedOver.setLane([ID, idOf(9)], "browser");
-    expect(await bed.handedOver.candidates()).toEqual([]);
+    expect(await bed.handedOver.candidates([])).toEqual([]);
     expect(bed.steps).toEqual([{ type: "lane", id: ID, lane: "browser" }]);
   });
 });

@@ -142,6 +142,9 @@ async function begin(): Promise<void> {
 
 const partsDone = (partNumbers: readonly number[], id = ID, backhaul: number = PROTOCOL_VERSION) =>
   say({ backhaul, type: "partsDone", id, partNumbers });
+/** The tokens that the worker was told of as known, at each request. */
+const known = () =>
+  worker.calls.flatMap(({ name, args }) => (name === "handOverCandidates" ? [args[1]] : []));
 const asked = () => worker.calls.filter(({ name }) => name === "handOverCandidates").length;
 const announced = () =>
   worker.heard.flatMap((message) => (message.type === "handedOver" ? [message] : []) as PageMessage[]);
@@ -169,7 +172,7 @@ describe("the page that gets the lock", () => {
     await lock.grant();
     expect(worker.calls).toMatchObject([
       { name: "takeBack", args: [] },
-      { name: "handOverCandidates", args: ["anna"] },
+      { name: "handOverCandidates", args: ["anna", []] },
     ]);
     expect(fetches.getIds).toHaveBeenCalledOnce();
   });
@@ -336,6 +339,19 @@ describe("what S3 has is left out", () => {
     expect(partsOf(ID)).toEqual([2, 3]);
   });
 
+  test("as confirmed while the first answer was on its way", async () => {
+    handOver.start();
+    const granted = lock.grant();
+    await Promise.resolve();
+    worker.replies.set("handOverCandidates", () => {
+      partsDone([1]);
+      return { ok: true, value: { relay, bytesPerSecond: null, uploads: candidates } };
+    });
+    await granted;
+    handOver.leave();
+    expect(partsOf(ID)).toEqual([2, 3]);
+  });
+
   test("but not the parts of an upload that had to begin anew, since they are gone", async () => {
     await begin();
     partsDone([1, 2]);
@@ -369,6 +385,19 @@ describe("changes of the list", () => {
     handOver.update([snapshot(ID), snapshot(OTHER_ID)]);
     await settled();
     expect(asked() - before).toBe(2);
+  });
+
+  test("have it asked for what is new only, and what is known stays", async () => {
+    await begin();
+    candidates = [candidate({ id: OTHER_ID, token: "other" })];
+    handOver.update([snapshot(ID), snapshot(OTHER_ID)]);
+    await settled();
+    expect(known()).toEqual([[], ["token"]]);
+    handOver.leave();
+    expect([partsOf(ID), partsOf(OTHER_ID)]).toEqual([
+      [1, 2, 3],
+      [1, 2, 3],
+    ]);
   });
 
   test("have it asked again for an upload that was paused in between", async () => {
@@ -426,6 +455,8 @@ describe("changes of the list", () => {
     handOver.refresh();
     await settled();
     expect(asked() - before).toBe(1);
+    // Parts may have been confirmed that this page has not heard of.
+    expect(known().at(-1)).toEqual([]);
   });
 
   test("have questions asked one after another, and a refusal stops none of them", async () => {
