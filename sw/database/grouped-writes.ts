@@ -39,6 +39,8 @@ export class GroupedWrites<Transaction> {
 
   async #writeAll(): Promise<void> {
     this.#isWriting = true;
+    // Whatever comes in the same turn is written together.
+    await Promise.resolve();
     while (this.#waiting.length > 0) await this.#writeTogether(this.#waiting.splice(0, this.#largestGroup));
     this.#isWriting = false;
   }

@@ -37,6 +37,8 @@ export async function openConnection(name: string): Promise<IdbConnection> {
 export class IdbConnection {
   readonly #database: IDBPDatabase<BackhaulSchema>;
   readonly #state = new ConnectionState();
+  /** The transactions begun in this turn that only read, by their stores. */
+  readonly #begunReads = new Map<string, ReadTransaction>();
   /** Writes of rows, by the stores that they concern. */
   readonly #rowWrites = new Map<string, GroupedWrites<WriteTransaction>>();
 
@@ -48,10 +50,10 @@ export class IdbConnection {
     database.addEventListener("versionchange", () => this.#lose());
   }
 
-  /** Runs `work` in a transaction that only reads. */
+  /** Runs `work` in a transaction that only reads. Those of one turn share it. */
   async read<T>(stores: readonly Store[], work: (tx: ReadTransaction) => Promise<T>): Promise<T> {
     try {
-      return await work(this.#begin(stores, "readonly") as ReadTransaction);
+      return await work(this.#readTransaction(stores));
     } catch (error) {
       throw this.#failure(error);
     }
@@ -127,6 +129,16 @@ export class IdbConnection {
     const tx = this.#database.transaction([...stores], mode);
     // Who reads waits for the requests alone, and this promise rejects beside them.
     tx.done.catch(() => {});
+    return tx;
+  }
+
+  #readTransaction(stores: readonly Store[]): ReadTransaction {
+    const key = stores.join();
+    const begun = this.#begunReads.get(key);
+    if (begun) return begun;
+    const tx = this.#begin(stores, "readonly") as ReadTransaction;
+    this.#begunReads.set(key, tx);
+    queueMicrotask(() => this.#begunReads.delete(key));
     return tx;
   }
 

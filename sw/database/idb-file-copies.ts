@@ -4,7 +4,7 @@ import { copyError, databaseError } from "./database-errors.ts";
 import { GroupedReads } from "./grouped-reads.ts";
 import { GroupedWrites } from "./grouped-writes.ts";
 import type { IdbConnection, WriteTransaction } from "./idb-connection.ts";
-import { type CopyHead, isCopyHead, isSmallCopy, isSource, type SmallCopy } from "./stored-record.ts";
+import { type CopyHead, isCopyHead, isSource } from "./stored-record.ts";
 import type { UploadDatabase } from "./upload-database.ts";
 
 /**
@@ -55,12 +55,10 @@ export function idbFileCopies(connection: IdbConnection, uuid: () => string): Fi
       connection.read(STORES, async (tx) => {
         const kept: unknown = await tx.objectStore("bytes").get(id);
         if (isSource(kept)) return kept;
-        if (isSmallCopy(kept)) return new Blob([kept.bytes], { type: kept.type });
+        if (kept instanceof ArrayBuffer) return new Blob([kept]);
         if (!isCopyHead(kept)) return undefined;
         // Chromium keeps the pieces as references to its files; nothing is read into memory here.
-        const copy = new Blob(await tx.objectStore("chunks").getAll(chunksOfCopy(id, kept.copyId)), {
-          type: kept.type,
-        });
+        const copy = new Blob(await tx.objectStore("chunks").getAll(chunksOfCopy(id, kept.copyId)));
         return copy.size === kept.size ? copy : undefined;
       }),
 
@@ -70,9 +68,7 @@ export function idbFileCopies(connection: IdbConnection, uuid: () => string): Fi
         await putInChunks(connection, { id, copyId: uuid() }, source, signal);
       else {
         const row =
-          source instanceof Blob && source.size <= SMALL_BYTES
-            ? await smallCopyOf(source, smallReads)
-            : source;
+          source instanceof Blob && source.size <= SMALL_BYTES ? await readSmall(source, smallReads) : source;
         signal?.throwIfAborted();
         await smallCopies.add(async (tx) => {
           if (await hasChunks(tx)) unwrap(tx.objectStore("chunks")).delete(chunksOfUpload(id));
@@ -107,9 +103,9 @@ export function idbFileCopies(connection: IdbConnection, uuid: () => string): Fi
 }
 
 /** @throws {UploadError} `FILE_CHANGED` */
-async function smallCopyOf(source: Blob, reads: GroupedReads): Promise<SmallCopy> {
+async function readSmall(source: Blob, reads: GroupedReads): Promise<ArrayBuffer> {
   try {
-    return { bytes: await reads.read(source), type: source.type };
+    return await reads.read(source);
   } catch (error) {
     throw databaseError(copyError(error));
   }
@@ -125,7 +121,7 @@ async function putInChunks(
   source: Blob,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  const head: CopyHead = { copyId, size: source.size, type: source.type };
+  const head: CopyHead = { copyId, size: source.size };
   try {
     for (let index = 0; index * CHUNK_BYTES < source.size; index++) {
       const chunk = source.slice(index * CHUNK_BYTES, (index + 1) * CHUNK_BYTES);

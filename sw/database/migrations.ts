@@ -1,13 +1,13 @@
 import type { DBSchema, IDBPDatabase, IDBPTransaction, StoreNames } from "idb";
 import type { Source } from "../../src/protocol/protocol.ts";
 import type { PartRecord, UploadRecord } from "../model/index.ts";
-import type { CopyHead, SmallCopy } from "./stored-record.ts";
+import type { CopyHead } from "./stored-record.ts";
 
 export interface BackhaulSchema extends DBSchema {
   uploads: { key: string; value: UploadRecord; indexes: { order: number } };
   parts: { key: [uploadId: string, partNumber: number]; value: PartRecord };
   /** By upload id: a handle, a file up to 8 MiB or its bytes, or the head of a larger one's copy. Version 2 kept all files here. */
-  bytes: { key: string; value: Source | SmallCopy | CopyHead };
+  bytes: { key: string; value: Source | ArrayBuffer | CopyHead };
   /** The pieces of large files' copies. */
   chunks: { key: ChunkKey; value: Blob };
   /** `owner`: who was signed in last. `partSpeed`: bytes per second. `usesAuth`: pages give headers. */

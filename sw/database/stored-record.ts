@@ -90,27 +90,12 @@ export interface CopyHead {
   readonly copyId: string;
   /** Bytes of all pieces together. */
   readonly size: number;
-  /** MIME type, "" where unknown. */
-  readonly type: string;
 }
 
 const copyHead = v.object({
   copyId: v.string(),
   size: count,
-  type: v.string(),
 }) satisfies v.GenericSchema<unknown, CopyHead>;
-
-/** A small file's copy. */
-export interface SmallCopy {
-  readonly bytes: ArrayBuffer;
-  /** MIME type, "" where unknown. */
-  readonly type: string;
-}
-
-const smallCopy = v.object({
-  bytes: v.instance(ArrayBuffer),
-  type: v.string(),
-}) satisfies v.GenericSchema<unknown, SmallCopy>;
 
 export function isUploadRecord(row: unknown): row is UploadRecord {
   return v.is(uploadRecord, row);
@@ -122,10 +107,6 @@ export function isPartRecord(row: unknown): row is PartRecord {
 
 export function isCopyHead(row: unknown): row is CopyHead {
   return v.is(copyHead, row);
-}
-
-export function isSmallCopy(row: unknown): row is SmallCopy {
-  return v.is(smallCopy, row);
 }
 
 export function isSource(row: unknown): row is Source {

@@ -55,7 +55,7 @@ export interface UploadDatabase {
 
   /**
    * The bytes kept for an upload; undefined if there are none, or if a death or the browser left only some of them. A copy
-   * has the size, type and content of the file, but neither its name nor its date.
+   * has the size and content of the file, but neither its name nor its date, nor always its type.
    */
   bytes(id: string): Promise<Source | undefined>;
   /** Bytes of files that are written at once, in a piece of a large one or in small ones together: others wait for so many. */

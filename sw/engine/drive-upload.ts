@@ -119,8 +119,12 @@ export function beginIntentOf(record: UploadRecord, triedForMs: number | null): 
 
 async function send(upload: LiveUpload, record: Uploading, context: DriveContext): Promise<void> {
   const end = await withBytes(upload, context.database, (bytes) => sendParts(upload, record, bytes, context));
-  if (end.type === "sent") await context.apply(upload, { type: "sent" });
-  else if (end.type === "rest") {
+  if (end.type === "sent") {
+    const { token } = record.remote;
+    // Called in one turn, these share a transaction.
+    const recorded = context.database.partsDone(upload.id, token, end.receipts);
+    await Promise.all([recorded, context.apply(upload, { type: "sent" })]);
+  } else if (end.type === "rest") {
     upload.ownDueAt = context.platform.clock.elapsed() + end.ownMs;
     const waitMs = Math.max(end.ownMs, context.gates.waitMs);
     await context.apply(upload, restOf(end.fault, context.platform.clock.now() + waitMs, context));

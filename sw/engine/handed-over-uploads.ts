@@ -53,23 +53,22 @@ export class HandedOverUploads {
   async candidates(known: readonly string[]): Promise<HandOverCandidate[]> {
     const { roster, database } = this.#options;
     const isKnown = new Set(known);
-    const candidates: HandOverCandidate[] = [];
-    for (const upload of roster.unfinished()) {
+    const candidates = roster.unfinished().map(async (upload): Promise<HandOverCandidate | undefined> => {
       const { record, ledger, id } = upload;
-      if (record.laneOption === "worker" || upload.isLeftToBrowser) continue;
+      if (record.laneOption === "worker" || upload.isLeftToBrowser) return undefined;
       // The browser would go on over any network, at any time.
-      if (record.conditions && canBecomeUnmet(record.conditions)) continue;
+      if (record.conditions && canBecomeUnmet(record.conditions)) return undefined;
       if ((record.state !== "uploading" && record.state !== "waiting") || record.remote.at !== "open")
-        continue;
-      if (isKnown.has(tokenMark(record.remote.token))) continue;
-      upload.bytes ??= await openBytes(database, record).catch(() => undefined);
-      if (!upload.bytes) continue;
-      const done = ledger.receipts().map(({ partNumber }) => partNumber);
+        return undefined;
       const { plan, laneOption, remote } = record;
-      const isImmediate = laneOption === "browser";
-      candidates.push({ id, token: remote.token, plan, bytes: upload.bytes, done, isImmediate });
-    }
-    return candidates;
+      if (isKnown.has(tokenMark(remote.token))) return undefined;
+      upload.bytes ??= await openBytes(database, record).catch(() => undefined);
+      const { bytes } = upload;
+      if (!bytes) return undefined;
+      const done = ledger.receipts().map(({ partNumber }) => partNumber);
+      return { id, token: remote.token, plan, bytes, done, isImmediate: laneOption === "browser" };
+    });
+    return (await Promise.all(candidates)).filter((candidate) => candidate !== undefined);
   }
 
   /** The relay has stored parts. */

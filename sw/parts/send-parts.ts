@@ -39,8 +39,8 @@ const OF_ONE_PART: ReadonlySet<UploadErrorCode> = new Set(["BAD_DIGEST", "UPLOAD
 
 /** How the sending ended, other than by an error. */
 export type SendEnd =
-  /** S3 has every part, and each was compared. */
-  | { readonly type: "sent" }
+  /** S3 has every part, and each was compared. The receipts that are not written yet may share a transaction with that. */
+  | { readonly type: "sent"; readonly receipts: readonly PartReceipt[] }
   /** The upload was taken away; or what others have sent must be sent again. */
   | { readonly type: "unfinished" }
   /** Nothing can be done for the upload in the next `ownMs` milliseconds, or while S3 can't be used. */
@@ -82,6 +82,8 @@ class PartSender {
   readonly #refusals = new Map<number, number>();
   /** Receipts of PUTs whose ETag is not the bytes' MD5. The look-up shows whether S3 lists the same ETag. */
   readonly #odd = new Map<number, PartReceipt>();
+  /** The receipt of the part that came last. */
+  #unwritten: readonly PartReceipt[] = [];
   #failure: { readonly error: unknown } | undefined;
   #isLookingUp = false;
   /** Ends the wait for the next part in doubt. */
@@ -131,8 +133,11 @@ class PartSender {
     } finally {
       undo();
     }
+    if (!this.#failure && ledger.isComplete && this.#unverified.length === 0)
+      return { type: "sent", receipts: this.#unwritten };
+    await this.#write(this.#unwritten);
     if (this.#failure) throw this.#failure.error;
-    if (ledger.isComplete && (await this.#verify())) return { type: "sent" };
+    if (ledger.isComplete && (await this.#verify())) return { type: "sent", receipts: [] };
     if (ledger.isComplete || this.#signal.aborted || this.#upload.leavesRest) return { type: "unfinished" };
     // Another upload may have found out that S3 can't be used.
     const fault = this.#upload.lastFault ?? this.#context.pace.lastFault;
@@ -221,7 +226,10 @@ class PartSender {
         // The next part need not wait for what is written of this one.
         slot.release();
         this.#context.trace({ type: "partSent", id, partNumber, bytes, ms: endedAt - startedAt });
-        await this.#recordStored([delivery.receipt], (receipt) => this.#upload.partSent(receipt));
+        const receipts = [delivery.receipt];
+        this.#note(receipts, (receipt) => this.#upload.partSent(receipt));
+        if (ledger.isComplete) this.#unwritten = receipts;
+        else await this.#write(receipts);
       } else this.#afterTry(partNumber, delivery, startedAt);
     } catch (error) {
       this.#context.s3.leave(startedAt);
@@ -358,14 +366,17 @@ class PartSender {
     return { ...odd, etag };
   }
 
+  /** Parts that nobody here has hashed. */
+  get #unverified(): readonly PartReceipt[] {
+    return this.#algorithm.kind === "none" ? [] : this.#upload.ledger.unverified();
+  }
+
   /** Compares parts that nobody here has hashed. False if some must be sent again. */
   async #verify(): Promise<boolean> {
     const { id, ledger, signal } = this.#upload;
     const { kind } = this.#algorithm;
-    const unverified = kind === "none" ? [] : ledger.unverified();
-    if (unverified.length === 0) return true;
     const { token } = this.#record.remote;
-    await verifyParts(unverified, {
+    await verifyParts(this.#unverified, {
       kind,
       token,
       signal,
@@ -382,22 +393,23 @@ class PartSender {
   }
 
   #recordFound(receipts: readonly PartReceipt[]): Promise<void> {
-    return this.#recordStored(receipts, (receipt) => this.#upload.partFound(receipt));
+    this.#note(receipts, (receipt) => this.#upload.partFound(receipt));
+    return this.#write(receipts);
   }
 
-  async #recordStored(receipts: readonly PartReceipt[], note: (receipt: PartReceipt) => void): Promise<void> {
-    if (receipts.length === 0) return;
-    // The ledger in memory comes first, so that a halt while the receipts are written leaves no confirmed
-    // part in doubt.
+  /** Before the receipts are written, so that a halt meanwhile leaves no confirmed part in doubt. */
+  #note(receipts: readonly PartReceipt[], note: (receipt: PartReceipt) => void): void {
     for (const receipt of receipts) {
       note(receipt);
       this.#delivery.arrived(receipt.partNumber);
       this.#refusals.delete(receipt.partNumber);
     }
-    await this.#context.database.partsDone(this.#upload.id, this.#record.remote.token, receipts);
-    this.#context.onProgress(
-      this.#upload.id,
-      receipts.map(({ partNumber }) => partNumber),
-    );
+    const partNumbers = receipts.map(({ partNumber }) => partNumber);
+    if (partNumbers.length > 0) this.#context.onProgress(this.#upload.id, partNumbers);
+  }
+
+  async #write(receipts: readonly PartReceipt[]): Promise<void> {
+    if (receipts.length > 0)
+      await this.#context.database.partsDone(this.#upload.id, this.#record.remote.token, receipts);
   }
 }

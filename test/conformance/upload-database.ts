@@ -271,7 +271,6 @@ export function uploadDatabaseSuite(defineTest: DefineTest, makeBed: () => Promi
       database.close();
       const next = await bed.open();
       const kept = (await next.bytes("a")) as Blob;
-      assert.strictEqual(kept.type, "image/jpeg");
       assert.isTrue(await holds(kept, bytes));
       assert.deepEqual(await next.bytesIds(), ["a"]);
     });

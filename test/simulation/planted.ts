@@ -131,7 +131,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   {
     name: "a part is cut at the wrong place",
     file: "sw/parts/part-delivery.ts",
-    find: "return this.#options.bytes.slice(start, end);",
+    find: "return bytes.slice(start, end);",
     replace: "return this.#options.bytes.slice(Math.max(0, start - 1), end - (start > 0 ? 1 : 0));",
   },
   {

@@ -127,6 +127,17 @@ describe("a part that arrives", () => {
     expect(bodies.map(({ type }) => type)).toEqual(["", ""]);
   });
 
+  test.each([
+    ["without a type, as it is", new Blob([TEXT]), true],
+    ["with a type, without it", new Blob([TEXT], { type: "image/jpeg" }), false],
+  ])("is the whole file, if that is one part: %s", async (_what, bytes, isSame) => {
+    network.answer(stored("a"));
+    const plan = { size: TEXT.length, partSize: TEXT.length, partCount: 1 };
+    await delivery(noChecksum, bytes, { record: { ...record, plan } }).send(1, null, none);
+    const body = network.requests[0]?.init.body as Blob;
+    expect([body === bytes, body.type, await body.text()]).toEqual([isSame, "", TEXT]);
+  });
+
   test("was claimed before the first byte went out", async () => {
     network.answer(() => {
       expect(claimed).toEqual([1]);
