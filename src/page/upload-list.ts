@@ -13,7 +13,7 @@ import type { PagePlatform } from "./platform.ts";
 /** A function that is called with all uploads, in the order they were added: at once, and on every change. */
 export type ListListener = (uploads: readonly UploadSnapshot[]) => void;
 
-/** The worker sends a broadcast at most 100 ms after the change. */
+/** The worker sends a broadcast at most 150 ms after the change. */
 const BROADCAST_OVERDUE_MS = 1_000;
 /** While uploads move there are broadcasts all the time. After so long a silence the list is compared with the worker's. */
 const SILENCE_MS = 30_000;

@@ -11,8 +11,12 @@ import {
 } from "../../src/protocol/protocol.ts";
 import type { Channel, Platform } from "../platform/index.ts";
 
-/** At most 10 messages a second, however many uploads move. */
-const SHORTEST_PAUSE_MS = 100;
+/** Pages are told this often while much changes: with those at once, at most 10 times in any second. */
+const EVERY_MS = 150;
+/** After a rest so many messages go as changes come: somebody waits for a button's effect, or for the end of an upload. */
+const AT_ONCE = 3;
+/** A frame of the page's: what changes within it is told together. */
+const TOGETHER_MS = 16;
 /** A speed that falls since nothing moves is told this often, until it is 0. */
 const QUIET_EVERY_MS = 1_000;
 
@@ -29,6 +33,8 @@ export class Publisher {
   /** Uploads whose speed falls by itself. */
   readonly #moving = new Set<string>();
   #sequence = 0;
+  /** Until then the messages sent so far would have lasted, one in each `EVERY_MS`, by `clock.elapsed()`. */
+  #spentUntil = Number.NEGATIVE_INFINITY;
   #isScheduled = false;
   /** Somebody waits for the broadcast that is scheduled, be there something to tell or not. */
   #isPromised = false;
@@ -64,7 +70,8 @@ export class Publisher {
     this.#changed.add(id);
     if (this.#isScheduled) return;
     this.#isScheduled = true;
-    this.#clock.after(SHORTEST_PAUSE_MS, () => this.#publish());
+    const waitMs = this.#spentUntil - (AT_ONCE - 1) * EVERY_MS - this.#clock.elapsed();
+    this.#clock.after(Math.max(TOGETHER_MS, waitMs), () => this.#publish());
   }
 
   /** Tells nobody anything any more. */
@@ -102,6 +109,7 @@ export class Publisher {
     this.#scheduleQuiet();
     if (changed.length === 0 && removed.length === 0 && !this.#isPromised) return;
     this.#isPromised = false;
+    this.#spentUntil = Math.max(this.#spentUntil, this.#clock.elapsed()) + EVERY_MS;
     this.#sequence += 1;
     const { length } = changed;
     for (let from = 0, slice = 0; from === 0 || from < length; from += SNAPSHOTS_PER_MESSAGE, slice++)

@@ -144,8 +144,8 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   {
     name: "pages are not told of what has changed",
     file: "sw/engine/publisher.ts",
-    find: "this.#clock.after(SHORTEST_PAUSE_MS, () => this.#publish());",
-    replace: "if (this.#sequence < 5) this.#clock.after(SHORTEST_PAUSE_MS, () => this.#publish());",
+    find: "this.#clock.after(Math.max(TOGETHER_MS, waitMs), () => this.#publish());",
+    replace: "if (this.#sequence < 5) this.#clock.after(Math.max(TOGETHER_MS, waitMs), () => this.#publish());",
   },
   {
     name: "add settles before the file is safe",

@@ -39,12 +39,12 @@ beforeEach(() => {
 const broadcasts = () => posted.get(NAME) ?? [];
 
 describe("what has changed", () => {
-  test("is told together and once, at most 10 times a second", async () => {
+  test("is told together and once, a frame after a rest", async () => {
     for (const id of ["a", "b", "a", "gone"]) publisher.touch(id);
-    await time.runUntil(99);
+    await time.runUntil(15);
     expect(broadcasts()).toEqual([]);
     publisher.touch("a");
-    await time.runUntil(100);
+    await time.runUntil(16);
     expect(broadcasts()).toMatchObject([
       {
         type: "changed",
@@ -55,9 +55,23 @@ describe("what has changed", () => {
       },
     ]);
     publisher.touch("b");
-    await time.runUntil(1_000);
+    await time.runUntil(32);
     expect(broadcasts()).toMatchObject([{}, { sequence: 2, changed: [{ id: "b" }], removed: [] }]);
     expect(time.nextAt).toBeUndefined();
+  });
+
+  test("is told at most 10 times in any second, and within 150 ms", async () => {
+    const toldAt: number[] = [];
+    for (let at = 0; at < 5_000; at += 5) {
+      publisher.touch("a");
+      await time.runUntil(at);
+      while (toldAt.length < broadcasts().length) toldAt.push(at);
+    }
+    for (const [index, at] of toldAt.entries()) {
+      expect(toldAt.filter((other) => other >= at && other < at + 1_000).length).toBeLessThanOrEqual(10);
+      expect(at - (toldAt[index - 1] ?? 0)).toBeLessThanOrEqual(155);
+    }
+    expect(toldAt.length).toBeGreaterThan(30);
   });
 
   test("is told in messages of 250 uploads, which have one number, so that no page is held up by a large one", async () => {
