@@ -37,10 +37,10 @@ export type UploadIntent =
       /** The file's size in bytes. */
       readonly size: number;
       /**
-       * Present, and true, where a worker asks for "parts" or "complete" with no page open, and so without the
-       * user's headers: the upload's own token vouches for its owner (`unattendedSeconds`). A 401, or a permit
-       * without owner, then allows the request; any other refusal refuses it, so look up by `owner` whether
-       * this user may still upload if that can have changed.
+       * Present, and true, where a worker asks for "sign", "parts" or "complete" with no page open, and so
+       * without the user's headers: the upload's own token vouches for its owner (`unattendedSeconds`). A 401,
+       * or a permit without owner, then allows the request; any other refusal refuses it, so look up by
+       * `owner` whether this user may still upload if that can have changed.
        */
       readonly unattended?: true;
     };
@@ -58,7 +58,7 @@ export interface UploadPermit {
   /** At `begin`: settings of the object, which take precedence over the handler's `object`. @default none */
   readonly object?: ObjectSettings;
   /**
-   * At `begin`: whether the upload may be completed by its token alone, within the handler's
+   * At `begin`: whether the upload may go on and be completed by its token alone, within the handler's
    * `unattendedSeconds`. @default true
    */
   readonly unattended?: boolean;

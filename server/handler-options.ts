@@ -85,9 +85,9 @@ export interface UploadHandlerOptions extends UploadHooks {
    */
   readonly tokenSeconds?: number;
   /**
-   * How long an upload's own token is enough to see which parts S3 has and to complete the upload, in whole
-   * seconds from `begin`, 0 (never) to 31,622,400. So uploads end with no page open where the app knows its
-   * users by headers (a bearer token) that only its pages have. `authorize` is asked nevertheless, and told so
+   * How long an upload's own token is enough to see which parts S3 has, to send the others and to complete the
+   * upload, in whole seconds from `begin`, 0 (never) to 31,622,400. So uploads end with no page open where the
+   * app knows its users by headers (a bearer token) that only its pages have. `authorize` is asked nevertheless, and told so
    * by `intent.unattended`; a permit of `begin` may rule it out (`unattended: false`). Applies to tokens that
    * were issued before, too.
    * @default 86400 (1 day)

@@ -144,8 +144,8 @@ export function createHandler(options: UploadHandlerOptions, presign?: Presign):
       case "begin-many":
         return beginEach((await bodies.read(request, beginManyRequest)).uploads, request);
       case "sign": {
-        const { token, parts } = await bodies.read(request, signRequest);
-        return { parts: await s3.sign(await claimsOf(token, operation), parts) };
+        const { token, parts, unattended } = await bodies.read(request, signRequest);
+        return { parts: await s3.sign(await claimsOf(token, operation, unattended), parts) };
       }
       case "parts": {
         const { token, after, unattended } = await bodies.read(request, partsRequest);

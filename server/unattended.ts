@@ -2,11 +2,11 @@ import type { UploadClaims } from "../s3/claims.ts";
 import type { Operation } from "../src/core/http-api.ts";
 
 /**
- * What an upload's own token is enough for while its user is not there: to see which parts S3 has, and to make
- * the object of them. A worker that ends an upload with no page open has a token, but neither the bearer token
- * nor the CSRF header that only the app's pages know.
+ * What an upload's own token is enough for while its user is not there: to see which parts S3 has, to send the
+ * others, and to make the object of them. A worker that goes on with no page open has a token, but neither the
+ * bearer token nor the CSRF header that only the app's pages know.
  */
-const OPERATIONS: ReadonlySet<Operation> = new Set(["parts", "complete"]);
+const OPERATIONS: ReadonlySet<Operation> = new Set(["sign", "parts", "complete"]);
 
 /**
  * Whether the request may be allowed with nobody signed in.

@@ -81,6 +81,7 @@ export const signRequest = v.object({
     v.minLength(1),
     v.maxLength(MAX_SIGNED_PARTS),
   ),
+  unattended,
 });
 
 export const partsRequest = v.object({ token, after: v.pipe(count, v.maxValue(10_000)), unattended });

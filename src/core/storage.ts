@@ -10,6 +10,11 @@ import type { UploadErrorCode } from "./errors.ts";
  */
 export interface UploadStorage {
   /**
+   * Whether the server has answered the last call for the upload's own token, with nobody signed in. That it did says nothing
+   * about the user's sign-in, for which other uploads may wait. Absent: never.
+   */
+  readonly isUnattended?: boolean;
+  /**
    * Opens an upload. Not idempotent at S3: a caller that repeats it after a lost answer sets `triedForMs`, and what the
    * lost try left open is aborted first.
    */
@@ -30,6 +35,9 @@ export interface UploadStorage {
   /** Aborts an open upload, which drops its parts. Repeating it is harmless. */
   abort(token: string): Promise<void>;
 }
+
+/** The calls of a storage. */
+export type StorageCall = Exclude<keyof UploadStorage, "isUnattended">;
 
 /** Uploads that one `beginMany` may ask for. */
 export const MAX_BEGUN_TOGETHER = 32;

@@ -1,5 +1,5 @@
 import type { RetryPolicy } from "../../src/core/options.ts";
-import { StorageFault, type UploadStorage } from "../../src/core/storage.ts";
+import { type StorageCall, StorageFault, type UploadStorage } from "../../src/core/storage.ts";
 import { Breaker, isPassing } from "../model/index.ts";
 import type { Platform } from "../platform/index.ts";
 
@@ -13,7 +13,7 @@ export class Gates {
   readonly auth: Breaker;
   readonly #platform: Pick<Platform, "clock" | "random">;
   /** The fault that has shut the server's gate. */
-  #serverFault: { readonly operation: keyof UploadStorage; readonly isNetwork: boolean } | undefined;
+  #serverFault: { readonly operation: StorageCall; readonly isNetwork: boolean } | undefined;
 
   constructor(platform: Pick<Platform, "clock" | "random">, policy: RetryPolicy) {
     this.#platform = platform;
@@ -73,14 +73,15 @@ export class Gates {
    * @param onOpened called when a gate that was shut has opened
    */
   guard(storage: UploadStorage, onOpened: () => void): UploadStorage {
-    const watch = async <T>(operation: keyof UploadStorage, call: Promise<T>): Promise<T> => {
+    const watch = async <T>(operation: StorageCall, call: Promise<T>): Promise<T> => {
       const startedAt = this.#platform.clock.elapsed();
       try {
         const answer = await call;
-        this.#succeeded(operation, startedAt, onOpened);
+        this.#succeeded(operation, startedAt, onOpened, storage.isUnattended);
         return answer;
       } catch (error) {
-        if (error instanceof StorageFault) this.#heard(error, operation, startedAt, onOpened);
+        if (error instanceof StorageFault)
+          this.#heard(error, operation, startedAt, onOpened, storage.isUnattended);
         throw error;
       }
     };
@@ -109,20 +110,26 @@ export class Gates {
     };
   }
 
-  #heard(fault: StorageFault, operation: keyof UploadStorage, startedAt: number, onOpened: () => void): void {
+  #heard(
+    fault: StorageFault,
+    operation: StorageCall,
+    startedAt: number,
+    onOpened: () => void,
+    isUnattended = false,
+  ): void {
     if (fault.kind === "unauthorized") this.failed(this.auth, startedAt, fault);
     else if (isPassing(fault)) {
       this.failed(this.server, startedAt, fault);
       this.#serverFault = { operation, isNetwork: fault.kind === "network" };
     }
     // The server has understood the request, whatever it thinks of this upload.
-    else this.#succeeded(operation, startedAt, onOpened);
+    else this.#succeeded(operation, startedAt, onOpened, isUnattended);
   }
 
-  #succeeded(operation: keyof UploadStorage, startedAt: number, onOpened: () => void): void {
-    const isUsers = !NEEDS_NO_USER.has(operation);
-    if (!isUsers) this.auth.leave(startedAt);
-    const hasSignedIn = isUsers && this.auth.succeeded();
+  /** @param isUnattended says nothing about the user's sign-in */
+  #succeeded(operation: StorageCall, startedAt: number, onOpened: () => void, isUnattended = false): void {
+    if (isUnattended) this.auth.leave(startedAt);
+    const hasSignedIn = !isUnattended && this.auth.succeeded();
     const { server } = this;
     const isTelling =
       this.#serverFault === undefined ||
@@ -136,10 +143,7 @@ export class Gates {
 }
 
 /** The operations for which the server needs S3. That it can do others says nothing about these. */
-const ASKS_S3: ReadonlySet<keyof UploadStorage> = new Set(["uploadedParts", "complete", "abort"]);
-
-/** The operations for which an upload's token may be enough: their success says nothing about the user's sign-in. */
-const NEEDS_NO_USER: ReadonlySet<keyof UploadStorage> = new Set(["uploadedParts", "complete"]);
+const ASKS_S3: ReadonlySet<StorageCall> = new Set(["uploadedParts", "complete", "abort"]);
 
 /** A user who has to sign in does so by a page, which tells; these are for apps whose pages don't. */
 const FIRST_SIGN_IN_MS = 60_000;

@@ -139,8 +139,9 @@ export class HandedOverUploads {
   }
 }
 
-/** What waits for its user may need none any more. */
+/** What waits for its user to send bytes may need none any more, now that no byte is left to send. */
 function tryUnattended(upload: LiveUpload): void {
-  const { record } = upload;
-  if (record.state === "waiting" && record.reason === "auth" && upload.needsNoUser) upload.makeDue();
+  const { record, ledger } = upload;
+  if (record.state !== "waiting" || record.reason !== "auth") return;
+  if (upload.needsNoUser && !ledger.hasPending) upload.makeDue();
 }

@@ -105,10 +105,10 @@ export class LiveUpload implements SendingUpload, FileHolder {
     return laneOption === "browser" && state === "uploading" && this.lane === "browser";
   }
 
-  /** What is left is to look parts up and to complete it, for which its token may be enough with nobody signed in. */
+  /** It has begun, so that its own token may be enough for the rest with nobody signed in. */
   get needsNoUser(): boolean {
     const record = this.#record;
-    return "remote" in record && record.remote.at === "open" && !this.ledger.hasPending;
+    return "remote" in record && record.remote.at === "open";
   }
 
   get signal(): AbortSignal {

@@ -76,8 +76,8 @@ const MOST_SENT_PARTS = 200;
 const MOST_SIGN_INS = 3;
 /** The server reads 64 KiB of JSON, and a character may have three bytes there. */
 const MOST_BEGUN_CHARACTERS = 20_000;
-/** What the server may allow an upload's own token with nobody signed in: to see what S3 has, and to complete it. */
-const BY_TOKEN_ALONE: ReadonlySet<Operation> = new Set(["parts", "complete"]);
+/** What the server may allow an upload's own token with nobody signed in: to see what S3 has, to send the rest, to complete. */
+const BY_TOKEN_ALONE: ReadonlySet<Operation> = new Set(["sign", "parts", "complete"]);
 
 const optionsSchema = v.object({
   relay: v.boolean(),
@@ -101,6 +101,7 @@ export function createHttpStorage(
   const base = new URL(endpoint.endsWith("/") ? endpoint : `${endpoint}/`, platform.worker.url);
   let auth: Headers | undefined;
   let source: AuthSource = { isExpected: () => false, ask: async () => {} };
+  let isUnattended = false;
 
   /** @throws {StorageFault} */
   async function call<T>(
@@ -111,19 +112,15 @@ export function createHttpStorage(
     // Without the headers that this app usually gives, a refusal would say nothing.
     if (auth === undefined && source.isExpected()) await source.ask();
     const usedAuth = auth;
-    let answer: JsonAnswer;
-    if (auth === undefined && source.isExpected()) answer = await sendByTokenAlone(operation, body);
-    else {
-      answer = await send(operation, body);
-      if (isSignInWanted(answer)) {
-        // The user may have signed in meanwhile, or a page may have newer headers.
-        if (auth === usedAuth) await source.ask();
-        answer =
-          auth === usedAuth
-            ? await sendByTokenAlone(operation, body)
-            : await sendAsLatestUser(operation, body);
-      }
+    let byTokenAlone = auth === undefined && source.isExpected();
+    let answer = await (byTokenAlone ? sendByTokenAlone(operation, body) : send(operation, body));
+    if (!byTokenAlone && isSignInWanted(answer)) {
+      // The user may have signed in meanwhile, or a page may have newer headers.
+      if (auth === usedAuth) await source.ask();
+      byTokenAlone = auth === usedAuth;
+      answer = await (byTokenAlone ? sendByTokenAlone : sendAsLatestUser)(operation, body);
     }
+    isUnattended = byTokenAlone;
     if (answer.status !== 200) throw faultOf(answer);
     const parsed = v.safeParse(schema, answer.json);
     if (!parsed.success)
@@ -177,6 +174,9 @@ export function createHttpStorage(
   }
 
   return {
+    get isUnattended() {
+      return isUnattended;
+    },
     relay: relay && base.origin === new URL(platform.worker.url).origin ? base.href : null,
     setAuth(headers) {
       auth = headers;

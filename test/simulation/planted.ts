@@ -145,7 +145,8 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
     name: "pages are not told of what has changed",
     file: "sw/engine/publisher.ts",
     find: "this.#clock.after(Math.max(TOGETHER_MS, waitMs), () => this.#publish());",
-    replace: "if (this.#sequence < 5) this.#clock.after(Math.max(TOGETHER_MS, waitMs), () => this.#publish());",
+    replace:
+      "if (this.#sequence < 5) this.#clock.after(Math.max(TOGETHER_MS, waitMs), () => this.#publish());",
   },
   {
     name: "add settles before the file is safe",

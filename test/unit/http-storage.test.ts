@@ -332,27 +332,30 @@ describe("with no page that has the app's headers", () => {
     return { storage, asked: () => asked };
   }
 
-  test("an upload is looked up and completed by its token alone", async () => {
+  test("an upload is looked up, sent and completed by its token alone", async () => {
     const { storage, asked } = deserted();
-    network.answer(Response.json({ parts: [part], next: null }), Response.json(object));
+    network.answer(
+      Response.json({ parts: [part], next: null }),
+      Response.json({ parts: [signedPart] }),
+      Response.json(object),
+    );
     await storage.uploadedParts("t", 0);
+    await storage.sign("t", [{ partNumber: 1, checksum: null }]);
     expect(await storage.complete("t", [receipt])).toEqual(object);
     expect(bodies()).toEqual([
       { token: "t", after: 0, unattended: true },
+      { token: "t", parts: [{ partNumber: 1, checksum: null }], unattended: true },
       { token: "t", parts: [receipt], unattended: true },
     ]);
-    expect(asked()).toBe(2);
+    expect([asked(), storage.isUnattended]).toEqual([3, true]);
   });
 
-  test.each(["begin", "sign", "abort"] as const)(
-    "nothing is sent for %s: it needs its user",
-    async (name) => {
-      const { storage } = deserted();
-      const { call } = OPERATIONS.find((operation) => operation.name === name) ?? OPERATIONS[0];
-      await expect(call(storage)).rejects.toMatchObject({ kind: "unauthorized" });
-      expect(network.requests).toEqual([]);
-    },
-  );
+  test.each(["begin", "abort"] as const)("nothing is sent for %s: it needs its user", async (name) => {
+    const { storage } = deserted();
+    const { call } = OPERATIONS.find((operation) => operation.name === name) ?? OPERATIONS[0];
+    await expect(call(storage)).rejects.toMatchObject({ kind: "unauthorized" });
+    expect(network.requests).toEqual([]);
+  });
 
   test.each([
     ["401", unauthorized()],
@@ -371,7 +374,7 @@ describe("with no page that has the app's headers", () => {
     network.answer(unauthorized(), Response.json(object));
     expect(await storage.complete("t", [receipt])).toEqual(object);
     expect(bodies().map(({ unattended }) => unattended)).toEqual([undefined, true]);
-    expect(asked()).toBe(1);
+    expect([asked(), storage.isUnattended]).toEqual([1, true]);
   });
 
   test("newer headers of a page are used rather than the token alone", async () => {
@@ -384,6 +387,7 @@ describe("with no page that has the app's headers", () => {
     network.answer(unauthorized(), Response.json(object));
     await storage.complete("t", [receipt]);
     expect(bodies().map(({ unattended }) => unattended)).toEqual([undefined, undefined]);
+    expect(storage.isUnattended).toBe(false);
   });
 });
 

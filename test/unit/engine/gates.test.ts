@@ -1,31 +1,37 @@
 import { beforeEach, describe, expect, test } from "vitest";
-import { type FaultKind, StorageFault, type UploadStorage } from "../../../src/core/storage.ts";
+import {
+  type FaultKind,
+  type StorageCall,
+  StorageFault,
+  type UploadStorage,
+} from "../../../src/core/storage.ts";
 import { Gates } from "../../../sw/engine/gates.ts";
 import { virtualClock } from "../../support/virtual-clock.ts";
 import { VirtualTime } from "../../support/virtual-time.ts";
-
-type Operation = keyof UploadStorage;
 
 let time: VirtualTime;
 let gates: Gates;
 let opened: number;
 let answer: () => Promise<never>;
 let storage: UploadStorage;
+let isUnattended: boolean;
 
 beforeEach(() => {
   time = new VirtualTime();
   gates = new Gates({ clock: virtualClock(time), random: () => 0 }, { baseMs: 1_000, maxMs: 60_000 });
   opened = 0;
+  isUnattended = false;
   const call = () => answer();
-  storage = gates.guard({ begin: call, sign: call, uploadedParts: call, complete: call, abort: call }, () => {
+  const calls = { begin: call, sign: call, uploadedParts: call, complete: call, abort: call };
+  storage = gates.guard(Object.defineProperty(calls, "isUnattended", { get: () => isUnattended }), () => {
     opened += 1;
   });
 });
 
 /** Makes this call, which the storage answers so. */
-async function call(operation: Operation, fault?: StorageFault | Error): Promise<void> {
+async function call(operation: StorageCall, fault?: StorageFault | Error): Promise<void> {
   answer = () => (fault ? Promise.reject(fault) : (Promise.resolve(undefined) as Promise<never>));
-  const calls: Record<Operation, () => Promise<unknown>> = {
+  const calls: Record<StorageCall, () => Promise<unknown>> = {
     begin: () => storage.begin({} as never),
     sign: () => storage.sign("t", []),
     uploadedParts: () => storage.uploadedParts("t", 0),
@@ -114,15 +120,26 @@ describe("the gate of the user's sign-in", () => {
     expect(gates.waitMs).toBe(60_000);
   });
 
-  test.each(["uploadedParts", "complete"] as const)(
-    "stays shut by the success of a %s, which an upload's token is enough for",
+  test.each(["sign", "uploadedParts", "complete"] as const)(
+    "stays shut by the success of a %s for which an upload's token was enough",
     async (operation) => {
-      await call("sign", fault("unauthorized"));
+      await call("begin", fault("unauthorized"));
+      isUnattended = true;
       await call(operation);
       expect([gates.isSignedOut, opened]).toEqual([true, 0]);
       expect([gates.waitMs > 0, gates.waitMsUnattended]).toEqual([true, 0]);
+      isUnattended = false;
+      await call(operation);
+      expect([gates.isSignedOut, opened]).toEqual([false, 1]);
     },
   );
+
+  test("stays shut where an upload's token was enough for the server to refuse it", async () => {
+    await call("begin", fault("unauthorized"));
+    isUnattended = true;
+    await call("complete", fault("gone"));
+    expect(gates.isSignedOut).toBe(true);
+  });
 
   test("opens with any success of the user's, also where the server's stays shut", async () => {
     await call("complete", fault("transient"));

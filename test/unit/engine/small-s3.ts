@@ -3,6 +3,7 @@ import type {
   BeginIntent,
   PartReceipt,
   PartToSign,
+  StorageCall,
   StorageFault,
   StoredObject,
   UploadedPart,
@@ -11,7 +12,6 @@ import type {
 import type { SeenRequest } from "../../support/scripted-fetch.ts";
 import { etagOf, textOf } from "./text-blob.ts";
 
-export type Operation = keyof UploadStorage;
 type Answer = Error | (() => Promise<unknown>);
 type PutAnswer = Response | Error | ((request: SeenRequest) => Response | Promise<Response>);
 
@@ -20,7 +20,7 @@ type PutAnswer = Response | Error | ((request: SeenRequest) => Response | Promis
  * is noted by its name, each PUT by its part.
  */
 export class SmallS3 implements UploadStorage {
-  readonly calls: (Operation | `put ${number}`)[] = [];
+  readonly calls: (StorageCall | `put ${number}`)[] = [];
   readonly intents: BeginIntent[] = [];
   readonly aborted: string[] = [];
   /** Uploads that `beginMany` refuses, by id. */
@@ -28,8 +28,10 @@ export class SmallS3 implements UploadStorage {
   /** By token, then by part number. */
   readonly parts = new Map<string, Map<number, UploadedPart>>();
   readonly #sizes = new Map<string, BeginIntent>();
-  readonly #answers = new Map<Operation, Answer[]>();
+  readonly #answers = new Map<StorageCall, Answer[]>();
   readonly #putAnswers: PutAnswer[] = [];
+  /** Nobody is signed in, and what is answered is for the uploads' tokens. */
+  isUnattended = false;
   /** Parts a `uploadedParts` page holds at most. */
   pageSize = 1_000;
   /** Of every PUT that is not answered otherwise; undefined for the bytes' MD5. */
@@ -39,7 +41,7 @@ export class SmallS3 implements UploadStorage {
    * The outcomes of the next calls of this kind, in place of the usual one: faults, or something to wait for
    * first.
    */
-  answer(operation: Operation, ...answers: Answer[]): void {
+  answer(operation: StorageCall, ...answers: Answer[]): void {
     this.#answers.set(operation, [...(this.#answers.get(operation) ?? []), ...answers]);
   }
 
@@ -49,7 +51,7 @@ export class SmallS3 implements UploadStorage {
   }
 
   /** Calls of this kind so far. */
-  count(operation: Operation | "put"): number {
+  count(operation: StorageCall | "put"): number {
     return this.calls.filter((call) => call === operation || call.split(" ")[0] === operation).length;
   }
 
@@ -132,7 +134,7 @@ export class SmallS3 implements UploadStorage {
     return new Response(null, { headers: { etag: `"${etag}"` } });
   };
 
-  async #do<T>(operation: Operation, work: () => T): Promise<T> {
+  async #do<T>(operation: StorageCall, work: () => T): Promise<T> {
     this.calls.push(operation);
     const answer = this.#answers.get(operation)?.shift();
     if (answer instanceof Error) throw answer;

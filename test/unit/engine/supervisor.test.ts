@@ -12,6 +12,7 @@ const slowlyBusy = async () => {
   throw busy();
 };
 const never = () => new Promise<never>(() => {});
+const signInFirst = () => new StorageFault("unauthorized", "UNAUTHORIZED");
 
 let bed: EngineBed;
 beforeEach(async () => {
@@ -116,8 +117,7 @@ describe("an outage", () => {
 
   test("of the sign-in makes uploads wait for a page, and the worker is idle meanwhile", async () => {
     await bed.load(...many(5));
-    for (let call = 0; call < 5; call++)
-      bed.s3.answer("begin", new StorageFault("unauthorized", "UNAUTHORIZED"));
+    for (let call = 0; call < 5; call++) bed.s3.answer("begin", signInFirst());
     bed.supervisor.drive();
     await bed.time.runUntil(20_000);
     const waiting = [...bed.disk.uploads.values()].filter(({ state }) => state === "waiting");
@@ -131,8 +131,9 @@ describe("an outage", () => {
 
   test("of the sign-in keeps no upload from its end that S3 has whole, since its token is enough for that", async () => {
     const [, whole] = await bed.load(recordOf("queued", 1), recordOf("uploading", 2));
-    bed.s3.answer("begin", new StorageFault("unauthorized", "UNAUTHORIZED"));
-    bed.s3.answer("sign", new StorageFault("unauthorized", "UNAUTHORIZED"));
+    bed.s3.answer("begin", signInFirst());
+    bed.s3.answer("sign", signInFirst());
+    bed.s3.isUnattended = true;
     bed.supervisor.drive();
     await bed.time.runUntil(10);
     expect([bed.stateOf(idOf(1)), whole?.record.state]).toEqual(["waiting", "waiting"]);
@@ -145,6 +146,29 @@ describe("an outage", () => {
     await bed.time.runUntil(20);
     expect([bed.stateOf(idOf(1)), bed.stateOf(idOf(2))]).toEqual(["waiting", "done"]);
     expect(bed.supervisor.isBusy).toBe(false);
+  });
+
+  test("of the sign-in keeps no upload back that has begun, since its token is enough to send it", async () => {
+    await bed.load(recordOf("queued", 1), ...[2, 3, 4].map((number) => recordOf("uploading", number)));
+    bed.s3.answer("begin", signInFirst());
+    bed.s3.isUnattended = true;
+    bed.supervisor.drive();
+    await bed.time.runUntil(10_000);
+    expect([1, 2, 3, 4].map((number) => bed.stateOf(idOf(number)))).toEqual([
+      "waiting",
+      "done",
+      "done",
+      "done",
+    ]);
+    expect([bed.s3.count("begin"), bed.supervisor.isBusy]).toEqual([1, false]);
+  });
+
+  test("of the sign-in is found out about once for each upload whose token is not enough", async () => {
+    await bed.load(...[1, 2, 3, 4].map((number) => recordOf("uploading", number)));
+    for (let call = 0; call < 10; call++) bed.s3.answer("sign", signInFirst());
+    bed.supervisor.drive();
+    await bed.time.runUntil(10_000);
+    expect([bed.s3.count("sign"), bed.supervisor.isBusy]).toEqual([4, false]);
   });
 
   test("ends at once for whoever says that something has changed", async () => {
