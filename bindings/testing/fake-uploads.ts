@@ -197,8 +197,9 @@ export class FakeUploads implements Uploads {
   /** As of `Uploads`. The rest of its script follows. */
   async retry(id: string): Promise<void> {
     this.#refuse("retry");
-    if (this.#find(id).state !== "failed") throw new UploadError("STATE_INVALID");
-    this.change(id, { state: "queued", error: null });
+    const { state } = this.#find(id);
+    if (state === "done" || state === "canceled") throw new UploadError("STATE_INVALID");
+    if (state === "failed") this.change(id, { state: "queued", error: null });
   }
 
   /** As of `Uploads`. */

@@ -305,7 +305,11 @@ export class PageUploads {
     await this.#command((api) => api.resume(id ?? null));
   }
 
-  /** Retries a failed upload from where it stopped. @throws {UploadError} `UPLOAD_NOT_FOUND`, `STATE_INVALID` */
+  /**
+   * Retries a failed upload from where it stopped. One that has not ended is left as it is.
+   *
+   * @throws {UploadError} `UPLOAD_NOT_FOUND`, `STATE_INVALID` if it is done or canceled
+   */
   async retry(id: string): Promise<void> {
     await this.#command((api) => api.retry(id));
   }

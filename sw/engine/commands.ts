@@ -230,10 +230,11 @@ export class Commands implements UploadCommands {
   /** @param id null for all that have failed */
   async retry(id: string | null): Promise<void> {
     const { roster, supervisor } = this.#options;
-    if (id !== null && this.#find(id).record.state !== "failed")
+    const asked = id === null ? roster.own() : [this.#find(id)];
+    const failed = asked.filter(({ record }) => record.state === "failed");
+    // One that goes on already may have been retried by a worker that died before it could answer.
+    if (id !== null && failed.length === 0 && asked.some(({ record }) => isFinal(record)))
       throw new UploadError("STATE_INVALID", "only a failed upload can be retried");
-    const failed =
-      id === null ? roster.own().filter(({ record }) => record.state === "failed") : [this.#find(id)];
     await roster.applyAll(failed, () => ({ type: "retry" }));
     // Somebody believes that it will go now.
     supervisor.tryEverything();

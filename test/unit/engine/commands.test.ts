@@ -93,6 +93,8 @@ describe("an upload that has ended", () => {
     await bed.load(recordOf("failed", 1), recordOf("done", 2), recordOf("failed", 3));
     await expect(commands.retry(idOf(2))).rejects.toMatchObject({ code: "STATE_INVALID" });
     await commands.retry(idOf(1));
+    // A second time changes nothing, since the first one's answer may have been lost.
+    await commands.retry(idOf(1));
     expect(states(3)).toEqual(["uploading", "done", "failed"]);
     await commands.retry(null);
     expect(states(3)).toEqual(["uploading", "done", "uploading"]);
