@@ -55,6 +55,8 @@ export async function driveUpload(upload: LiveUpload, context: DriveContext): Pr
       }
     } catch (error) {
       if (isDatabaseError(error)) throw error;
+      // The answer may be to the next user's session, or the upload another worker's. Whoever drives it next asks again.
+      if (upload.signal.aborted) return;
       for (const event of eventsOf(error, upload, context)) await context.apply(upload, event);
     }
     if (upload.record.state === "waiting") return;

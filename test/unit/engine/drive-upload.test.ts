@@ -56,6 +56,18 @@ describe("an upload", () => {
     expect(bed.s3.calls).toEqual([]);
   });
 
+  test("is not failed by what was answered after it was halted: that may be of the next user's session", async () => {
+    const [upload] = (await bed.load(recordOf("completing"))) as [LiveUpload];
+    bed.s3.answer("complete", async () => {
+      upload.halt();
+      bed.supervisor.stop();
+      throw fault("permanent", "FORBIDDEN");
+    });
+    bed.supervisor.drive();
+    await bed.time.settle();
+    expect([upload.record.state, upload.driving]).toEqual(["completing", undefined]);
+  });
+
   test("that came out with another size is no success", async () => {
     const upload = (await bed.load(recordOf("completing")))[0] as LiveUpload;
     bed.supervisor.drive();
