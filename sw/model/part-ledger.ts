@@ -149,6 +149,11 @@ export class PartLedger {
     return due.sort((a, b) => a - b);
   }
 
+  /** The doubt about a part, another object with each new one; undefined if there is none. */
+  doubtOf(partNumber: number): object | undefined {
+    return this.#doubtful.get(partNumber);
+  }
+
   /** When the next part in doubt may be looked up, by `Clock.elapsed`; undefined if none is in doubt. */
   get nextDoubtAt(): number | undefined {
     let next: number | undefined;

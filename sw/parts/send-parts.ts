@@ -334,7 +334,10 @@ class PartSender {
     const { id, ledger } = this.#upload;
     const { database, platform, storage, retry, trace } = this.#context;
     const { token } = this.#record.remote;
-    const missing = new Set(partNumbers);
+    const missing = new Map(partNumbers.map((partNumber) => [partNumber, ledger.doubtOf(partNumber)]));
+    // A page may hand a part over while S3 answers, which then says nothing of what the browser stores of it.
+    const stillMissing = () =>
+      [...missing].flatMap(([partNumber, doubt]) => (doubt === ledger.doubtOf(partNumber) ? partNumber : []));
     try {
       for await (const page of listParts(storage, token, partNumbers)) {
         const found = page.filter((part) => ledger.matches(part));
@@ -343,16 +346,16 @@ class PartSender {
         for (const { partNumber } of receipts) missing.delete(partNumber);
       }
       trace({ type: "lookedUp", id, asked: partNumbers.length, found: partNumbers.length - missing.size });
-      await database.unclaimParts(id, token, [...missing]);
+      await database.unclaimParts(id, token, stillMissing());
     } catch (error) {
       if (!(error instanceof StorageFault) || !isPassing(error)) throw error;
       // Parts on their way may as well arrive; the look-up is repeated with those that are in doubt by then.
       const waitMs = retryDelayMs(this.#record.attempts + 1, platform.random(), error, retry);
-      for (const partNumber of missing) ledger.doubt(partNumber, this.#now() + waitMs);
+      for (const partNumber of stillMissing()) ledger.doubt(partNumber, this.#now() + waitMs);
       this.#upload.lastFault = error;
       return;
     }
-    for (const partNumber of missing) ledger.giveBack(partNumber);
+    for (const partNumber of stillMissing()) ledger.giveBack(partNumber);
   }
 
   /** The receipt of a part that S3 lists; undefined if it is not the part that was sent. */

@@ -163,7 +163,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   {
     name: "a part that a look-up does not find stays in doubt",
     file: "sw/parts/send-parts.ts",
-    find: "    for (const partNumber of missing) ledger.giveBack(partNumber);\n  }",
+    find: "    for (const partNumber of stillMissing()) ledger.giveBack(partNumber);\n  }",
     replace: "  }",
   },
 ];

@@ -142,6 +142,25 @@ describe("parts in doubt", () => {
     expect(bed.steps).toContainEqual({ type: "lookedUp", id: idOf(1), asked: 2, found: 1 });
   });
 
+  test("stay in doubt if they were handed over while S3 answered that it lacks them", async () => {
+    await claim(1, 2);
+    const answered = () => bed.time.sleep(100).then(() => ({ parts: [], next: null }));
+    bed.s3.answer("uploadedParts", answered);
+    send();
+    await bed.time.runUntil(50);
+    await bed.handedOver.rangesInDoubt([{ uploadId: idOf(1), first: 1, count: 1 }], 60_000);
+    await bed.time.runUntil(1_000);
+    expect(bed.s3.calls.filter((call) => call.startsWith("put")).toSorted()).toEqual(["put 2", "put 3"]);
+    expect([upload.ledger.nextDoubtAt, bed.disk.parts.get(idOf(1))?.get(1)?.state]).toEqual([
+      60_050,
+      "sending",
+    ]);
+    // The browser has stored it.
+    bed.s3.store("t1", 1, PARTS[0]);
+    await bed.time.runUntil(70_000);
+    expect([upload.ledger.isComplete, bed.s3.count("put")]).toEqual([true, 2]);
+  });
+
   test("that S3 has by halves are sent again", async () => {
     bed.s3.store("t1", 1, "hel");
     await claim(1);
