@@ -19,6 +19,12 @@ import { fitRanges } from "./fit-ranges.ts";
 import type { PagePlatform } from "./platform.ts";
 import { probeRelay, type RelayReach } from "./probe-relay.ts";
 
+/**
+ * What is to be handed over at once is gathered for so long: files that were added together begin one after another, and
+ * Chromium lets a page start one Background Fetch after each gesture of its user.
+ */
+const GATHER_MS = 1_000;
+
 interface Candidate extends Omit<HandOverCandidate, "done"> {
   readonly done: Set<number>;
 }
@@ -65,6 +71,8 @@ export class HandOver {
   /** Parts that were confirmed while an answer was on its way, by upload. */
   readonly #heard = new Map<string, Set<number>>();
   #isAsking = false;
+  /** Ends the gathering under way. */
+  #undoGather: (() => void) | undefined;
   #leaving = new AbortController();
 
   constructor(options: HandOverOptions) {
@@ -153,6 +161,7 @@ export class HandOver {
 
   /** For `pagehide`, and whatever else may be the last: everything here happens at once. `start` takes it back. */
   leave(): void {
+    this.#stopGathering();
     if (this.#holdsLock) {
       const candidates = [...this.#candidates.values()].filter(({ id }) => !this.#immediate.has(id));
       this.#handOver(candidates, { isImmediate: false });
@@ -163,6 +172,7 @@ export class HandOver {
   }
 
   close(): void {
+    this.#stopGathering();
     this.#holdsLock = false;
     this.#leaving.abort();
     this.#partsChannel.close();
@@ -211,11 +221,27 @@ export class HandOver {
       this.#candidates.set(upload.id, { ...upload, done });
     }
     void this.#probe();
-    const immediate = [...this.#candidates.values()].filter(
+    if (this.#holdsLock && this.#wantedAtOnce.length > 0)
+      this.#undoGather ??= this.#options.platform.clock.after(GATHER_MS, () => this.#handOverAtOnce());
+  }
+
+  /** The uploads that the app wants the browser to carry, and that it does not. */
+  get #wantedAtOnce(): readonly Candidate[] {
+    return [...this.#candidates.values()].filter(
       ({ id, isImmediate }) => isImmediate && !this.#immediate.has(id) && !this.#resting.has(id),
     );
-    for (const { id } of immediate) this.#immediate.add(id);
-    if (this.#holdsLock) this.#handOver(immediate, { isImmediate: true });
+  }
+
+  #handOverAtOnce(): void {
+    this.#undoGather = undefined;
+    const wanted = this.#wantedAtOnce;
+    for (const { id } of wanted) this.#immediate.add(id);
+    this.#handOver(wanted, { isImmediate: true });
+  }
+
+  #stopGathering(): void {
+    this.#undoGather?.();
+    this.#undoGather = undefined;
   }
 
   /** Where the confirmed parts of an upload are noted; undefined for those that this page does not hand over. */

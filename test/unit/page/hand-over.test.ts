@@ -89,8 +89,10 @@ let probe: (url: string, init: RequestInit) => Promise<Response>;
 let say: (message: unknown) => void;
 let isChannelOpen: boolean;
 let handOver: HandOver;
+let time: VirtualTime;
 
 beforeEach(() => {
+  time = new VirtualTime();
   worker = new FakeWorker();
   connection = new Connection({ clock: virtualClock(new VirtualTime()), worker });
   lock = new PageLock();
@@ -112,7 +114,7 @@ function makeHandOver(backgroundFetch: FetchManager | undefined): HandOver {
   return new HandOver({
     platform: {
       backgroundFetch,
-      clock: virtualClock(new VirtualTime()),
+      clock: virtualClock(time),
       fetch: (url, init) => probe(url, init),
       locks: lock,
       uuid: () => FETCH_ID,
@@ -138,6 +140,13 @@ function makeHandOver(backgroundFetch: FetchManager | undefined): HandOver {
 async function begin(): Promise<void> {
   handOver.start();
   await lock.grant();
+}
+
+/** Lets what is to be handed over at once be gathered. */
+async function gathered(): Promise<void> {
+  await settled();
+  await time.runUntil(time.elapsed + 1_000);
+  await settled();
 }
 
 const partsDone = (partNumbers: readonly number[], id = ID, backhaul: number = PROTOCOL_VERSION) =>
@@ -484,6 +493,7 @@ describe("an upload that the app wants the browser to carry at once", () => {
 
   test("is handed over while the page stays, alone", async () => {
     await begin();
+    await gathered();
     expect(fetches.started).toMatchObject([{ title: "Uploading 1 file" }]);
     expect([partsOf(ID), partsOf(OTHER_ID)]).toEqual([[1, 2, 3], []]);
     expect(announced()).toMatchObject([{ isImmediate: true }]);
@@ -491,8 +501,9 @@ describe("an upload that the app wants the browser to carry at once", () => {
 
   test("is not handed over again by the next answer, nor when the page goes", async () => {
     await begin();
+    await gathered();
     handOver.refresh();
-    await settled();
+    await gathered();
     expect(fetches.started).toHaveLength(1);
     handOver.leave();
     expect(fetches.started).toHaveLength(2);
@@ -504,12 +515,13 @@ describe("an upload that the app wants the browser to carry at once", () => {
 
   test("is handed over again after it was paused", async () => {
     await begin();
+    await gathered();
     handOver.update([snapshot(ID)]);
-    await settled();
+    await gathered();
     expect(fetches.started).toHaveLength(1);
     handOver.update([snapshot(ID, "paused")]);
     handOver.update([snapshot(ID)]);
-    await settled();
+    await gathered();
     expect(fetches.started).toHaveLength(2);
     expect(announced()).toMatchObject([{ isImmediate: true }, { isImmediate: true }]);
   });
@@ -517,9 +529,10 @@ describe("an upload that the app wants the browser to carry at once", () => {
   test("is tried again where the browser has refused it", async () => {
     fetches.refuses = true;
     await begin();
+    await gathered();
     fetches.refuses = false;
     handOver.refresh();
-    await settled();
+    await gathered();
     expect(fetches.started).toHaveLength(2);
     expect(announced()).toHaveLength(2);
   });
@@ -527,8 +540,34 @@ describe("an upload that the app wants the browser to carry at once", () => {
   test("is handed over with the others where the browser has refused it before the page goes", async () => {
     fetches.refuses = true;
     await begin();
+    await gathered();
     handOver.leave();
     expect(fetches.started[1]).toMatchObject({ title: "Uploading 2 files" });
+  });
+
+  test("goes by one transfer with those that come soon after it: the browser may refuse a second", async () => {
+    await begin();
+    expect(fetches.started).toEqual([]);
+    candidates = [candidate({ id: OTHER_ID, isImmediate: true })];
+    handOver.update([snapshot(ID), snapshot(OTHER_ID)]);
+    await gathered();
+    expect(fetches.started).toMatchObject([{ title: "Uploading 2 files" }]);
+    expect(announced()).toMatchObject([{ isImmediate: true }]);
+  });
+
+  test("is handed over with the others where the page goes before that, and not again", async () => {
+    await begin();
+    handOver.leave();
+    await gathered();
+    expect(fetches.started).toMatchObject([{ title: "Uploading 2 files" }]);
+    expect(announced()).toMatchObject([{ isImmediate: false }]);
+  });
+
+  test("is left alone where it was paused before that", async () => {
+    await begin();
+    handOver.update([snapshot(ID, "paused")]);
+    await gathered();
+    expect(fetches.started).toEqual([]);
   });
 });
 
