@@ -166,7 +166,7 @@ export class Commands implements UploadCommands {
     if (bytes.size !== record.plan.size || !isSameTime) throw new UploadError("FILE_MISMATCH", record.name);
     await this.#assertIsSameFile(upload, bytes);
     if (upload.record !== record)
-      throw new UploadError("STATE_INVALID", "it does not wait for its file any more");
+      throw new UploadError("STATE_INVALID", "the upload is not waiting for its file");
     copies.accept(upload, source, bytes);
     await roster.apply(upload, { type: "wake" });
     await copies.settled(id);

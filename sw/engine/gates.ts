@@ -75,13 +75,15 @@ export class Gates {
   guard(storage: UploadStorage, onOpened: () => void): UploadStorage {
     const watch = async <T>(operation: StorageCall, call: Promise<T>): Promise<T> => {
       const startedAt = this.#platform.clock.elapsed();
+      const understood = () => {
+        if (this.#succeeded(operation, startedAt, storage.isUnattended)) onOpened();
+      };
       try {
         const answer = await call;
-        this.#succeeded(operation, startedAt, onOpened, storage.isUnattended);
+        understood();
         return answer;
       } catch (error) {
-        if (error instanceof StorageFault)
-          this.#heard(error, operation, startedAt, onOpened, storage.isUnattended);
+        if (error instanceof StorageFault) this.#heard(error, operation, startedAt, understood);
         throw error;
       }
     };
@@ -110,24 +112,20 @@ export class Gates {
     };
   }
 
-  #heard(
-    fault: StorageFault,
-    operation: StorageCall,
-    startedAt: number,
-    onOpened: () => void,
-    isUnattended = false,
-  ): void {
+  /** @param understood called if the server has understood the request, whatever it thinks of this upload */
+  #heard(fault: StorageFault, operation: StorageCall, startedAt: number, understood: () => void): void {
     if (fault.kind === "unauthorized") this.failed(this.auth, startedAt, fault);
     else if (isPassing(fault)) {
       this.failed(this.server, startedAt, fault);
       this.#serverFault = { operation, isNetwork: fault.kind === "network" };
-    }
-    // The server has understood the request, whatever it thinks of this upload.
-    else this.#succeeded(operation, startedAt, onOpened, isUnattended);
+    } else understood();
   }
 
-  /** @param isUnattended says nothing about the user's sign-in */
-  #succeeded(operation: StorageCall, startedAt: number, onOpened: () => void, isUnattended = false): void {
+  /**
+   * @param isUnattended whether it says nothing about the user's sign-in
+   * @returns whether a gate that was shut has opened
+   */
+  #succeeded(operation: StorageCall, startedAt: number, isUnattended = false): boolean {
     if (isUnattended) this.auth.leave(startedAt);
     const hasSignedIn = !isUnattended && this.auth.succeeded();
     const { server } = this;
@@ -138,7 +136,7 @@ export class Gates {
       ASKS_S3.has(operation);
     const isServerBack = isTelling && server.succeeded();
     if (!isTelling) server.leave(startedAt);
-    if (hasSignedIn || isServerBack) onOpened();
+    return hasSignedIn || isServerBack;
   }
 }
 
