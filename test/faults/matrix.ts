@@ -90,6 +90,8 @@ function leadUp(lead: NonNullable<Target["lead"]>, method: Method): Fault {
   switch (lead) {
     case "part in doubt":
       return put({ do: "reset", at: "after" });
+    case "signature refused":
+      return put(s3Error(403, "AccessDenied"));
     case "failed":
       return put(s3Error(400, "InvalidArgument"));
     case "begin lost":

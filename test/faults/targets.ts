@@ -10,10 +10,10 @@ export interface Target {
   /** S3's name of it, where that depends on the method. */
   readonly operation?: Readonly<Record<Method, string>>;
   /**
-   * The request comes only after a part is in doubt, the upload has failed, or the answer to `begin` was
-   * lost.
+   * The request comes only after a part is in doubt, S3 has refused the signature that came with `begin`, the
+   * upload has failed, or the answer to `begin` was lost.
    */
-  readonly lead?: "part in doubt" | "failed" | "begin lost";
+  readonly lead?: "part in doubt" | "signature refused" | "failed" | "begin lost";
   /** Whether the answer has a body. */
   readonly isAnswered: boolean;
 }
@@ -23,7 +23,7 @@ const PARTS: readonly Method[] = ["multipart"];
 
 export const TARGETS: readonly Target[] = [
   { methods: BOTH, line: "control", request: "begin", isAnswered: true },
-  { methods: BOTH, line: "control", request: "sign", isAnswered: true },
+  { methods: BOTH, line: "control", request: "sign", isAnswered: true, lead: "signature refused" },
   { methods: BOTH, line: "control", request: "parts", isAnswered: true, lead: "part in doubt" },
   { methods: BOTH, line: "control", request: "complete", isAnswered: true },
   { methods: PARTS, line: "control", request: "abort", isAnswered: true, lead: "failed" },
