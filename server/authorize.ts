@@ -66,7 +66,7 @@ export interface UploadPermit {
 
 /**
  * Decides who may upload what. It is called on every request, so that a user who was signed out can't
- * continue.
+ * continue, but as `intent.unattended` says.
  *
  * To allow a request, return the object's key. To refuse one, return a `Response`: 401 (the upload waits until
  * the user has signed in), 429 or 5xx (the client retries for as long as it takes), 413 or 415 (the upload

@@ -234,7 +234,7 @@ export class Commands implements UploadCommands {
     const failed = asked.filter(({ record }) => record.state === "failed");
     // One that goes on already may have been retried by a worker that died before it could answer.
     if (id !== null && failed.length === 0 && asked.some(({ record }) => isFinal(record)))
-      throw new UploadError("STATE_INVALID", "only a failed upload can be retried");
+      throw new UploadError("STATE_INVALID", "it has not failed");
     await roster.applyAll(failed, () => ({ type: "retry" }));
     // Somebody believes that it will go now.
     supervisor.tryEverything();
@@ -242,7 +242,7 @@ export class Commands implements UploadCommands {
 
   async cancel(id: string): Promise<void> {
     const upload = this.#find(id);
-    if (upload.record.state === "done") throw new UploadError("STATE_INVALID", "the upload is already done");
+    if (upload.record.state === "done") throw new UploadError("STATE_INVALID", "it is already done");
     await this.#options.roster.apply(upload, { type: "cancel" });
   }
 

@@ -82,6 +82,8 @@ export async function settleRemote(upload: LiveUpload, context: DriveContext): P
     return undefined;
   } catch (error) {
     if (isDatabaseError(error)) throw error;
+    // As in `driveUpload`. Its own user's next session aborts it.
+    if (upload.signal.aborted) return undefined;
     upload.settleAttempts += 1;
     if (error instanceof StorageFault && (isPassing(error) || error.kind === "unauthorized"))
       return waitAfter(upload.settleAttempts, error, context, upload);

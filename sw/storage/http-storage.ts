@@ -118,6 +118,8 @@ export function createHttpStorage(
       // The user may have signed in meanwhile, or a page may have newer headers.
       if (auth === usedAuth) await source.ask();
       byTokenAlone = auth === usedAuth;
+      // Whoever is refused may have signed out, and sends no more bytes.
+      if (byTokenAlone && operation === "sign") throw signInFirst();
       answer = await (byTokenAlone ? sendByTokenAlone : sendAsLatestUser)(operation, body);
     }
     isUnattended = byTokenAlone;

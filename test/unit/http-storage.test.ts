@@ -377,6 +377,18 @@ describe("with no page that has the app's headers", () => {
     expect([asked(), storage.isUnattended]).toEqual([1, true]);
   });
 
+  test.each([{ authorization: "Bearer old" }, undefined])(
+    "nothing more is sent where a session was refused, since its user may have signed out: %o",
+    async (headers) => {
+      const storage = storageAt();
+      storage.setAuth(headers);
+      network.answer(unauthorized());
+      const signing = storage.sign("t", [{ partNumber: 1, checksum: null }]);
+      await expect(signing).rejects.toMatchObject({ kind: "unauthorized" });
+      expect(bodies().map(({ unattended }) => unattended)).toEqual([undefined]);
+    },
+  );
+
   test("newer headers of a page are used rather than the token alone", async () => {
     const storage = storageAt();
     storage.useAuthSource({

@@ -184,6 +184,21 @@ describe("a canceled upload", () => {
     expect([bed.s3.calls, bed.s3.aborted]).toEqual([["begin", "abort"], ["t1"]]);
   });
 
+  test("is not let go of by a refusal of the next user's session", async () => {
+    const [upload] = (await bed.load(recordOf("canceled"))) as [LiveUpload];
+    bed.s3.answer("abort", async () => {
+      await bed.roster.setOwner("next");
+      throw fault("permanent", "FORBIDDEN");
+    });
+    bed.supervisor.drive();
+    await bed.time.runUntil(60_000);
+    expect([bed.s3.calls, upload.record]).toMatchObject([["abort"], { remote: { at: "open" } }]);
+    await bed.roster.setOwner("");
+    bed.supervisor.startDueWork();
+    await bed.time.runUntil(120_000);
+    expect([bed.s3.aborted, upload.record]).toMatchObject([["t1"], { remote: { at: "none" } }]);
+  });
+
   test("that S3 refuses to abort for good is let go of", async () => {
     const warned = vi.spyOn(console, "warn").mockImplementation(() => {});
     bed.s3.answer("abort", fault("permanent", "FORBIDDEN"));
