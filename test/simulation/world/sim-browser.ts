@@ -69,7 +69,7 @@ export class SimBrowser implements WorkerHost {
       () => this.isRunning && network.isOnline,
       async (tag, lastChance) => {
         watcher.syncFired();
-        await this.dispatch("sync", { tag, lastChance });
+        await this.dispatch("sync", () => ({ tag, lastChance }));
         if (!this.sync.isRenewed(tag)) watcher.syncUsed();
       },
     );
@@ -77,7 +77,7 @@ export class SimBrowser implements WorkerHost {
       transmit: (request) => relay.receive(request),
       isOnline: () => this.isRunning && network.isOnline,
       ended: (type, fetch) =>
-        void this.dispatch(type, { registration: registrationOf(fetch) }).catch(() => {}),
+        void this.dispatch(type, (life) => ({ registration: registrationOf(fetch, life) })).catch(() => {}),
       crash: (reason) => watcher.crashed(reason),
     });
   }
@@ -121,7 +121,7 @@ export class SimBrowser implements WorkerHost {
     // Sent already: it arrives though its sender may be gone by then.
     this.time.after(
       1,
-      () => void this.dispatch("message", { data: message, source: sender }).catch(() => {}),
+      () => void this.dispatch("message", () => ({ data: message, source: sender })).catch(() => {}),
     );
   }
 
@@ -131,11 +131,11 @@ export class SimBrowser implements WorkerHost {
 
   // The worker, and what it asks for.
 
-  /** Fires an event in the worker, which is started if need be. */
-  async dispatch(type: keyof WorkerEventMap, fields: object = {}): Promise<void> {
+  /** Fires an event in the worker, which is started if need be; with these fields, as the worker's life gets them. */
+  async dispatch(type: keyof WorkerEventMap, fieldsFor: (life: Life) => object = () => ({})): Promise<void> {
     if (!this.isRunning) throw new Error("the browser does not run");
     this.worker ??= new SimWorker(this, this.#version);
-    await this.worker.fire(type, fields);
+    await this.worker.fire(type, fieldsFor(this.worker.life));
   }
 
   workerEnded(worker: SimWorker): void {
@@ -211,7 +211,7 @@ export class SimBrowser implements WorkerHost {
       },
       get: (id: string) => {
         const found = this.transfers.find(id);
-        return life.deliver(found && registrationOf(found), 1);
+        return life.deliver(found && registrationOf(found, life), 1);
       },
     } as WorkerHost["backgroundFetch"] extends (life: Life) => infer Manager ? Manager : never;
   }
@@ -277,10 +277,15 @@ function bodyOf(request: Request): Blob {
   return content instanceof Blob ? content : new Blob([]);
 }
 
-function registrationOf(fetch: NonNullable<ReturnType<SimBackgroundFetch["find"]>>) {
+function registrationOf(fetch: NonNullable<ReturnType<SimBackgroundFetch["find"]>>, life: Life) {
   return {
     id: fetch.id,
     matchAll: async () =>
-      fetch.records.map(({ sent, responseReady }) => ({ request: sent.request, responseReady })),
+      fetch.records.map((record) => {
+        const responseReady = life.deliver(record.responseReady);
+        // Nobody need wait for it.
+        responseReady.catch(() => {});
+        return { request: record.sent.request, responseReady };
+      }),
   };
 }
