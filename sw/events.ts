@@ -1,7 +1,7 @@
 import { PROTOCOL_VERSION, type ScopedName, type WorkerApi } from "../src/protocol/protocol.ts";
-import type { Engine } from "./engine/index.ts";
+import { type Engine, isDatabaseError } from "./engine/index.ts";
 import { createMessageHandler, keepAlive, type Lifecycle, type PageClients } from "./pages/index.ts";
-import type { BackgroundFetchEvent, Platform } from "./platform/index.ts";
+import { type BackgroundFetchEvent, type Platform, sleep } from "./platform/index.ts";
 
 export interface EventsContext {
   readonly platform: Platform;
@@ -16,6 +16,9 @@ export interface EventsContext {
 
 /** A `sync` that has lasted less has found nothing to wait for. */
 const SHORT_SYNC_MS = 60_000;
+
+/** What can't be noted now is tried again this often, for as long as the browser lets an event last. */
+const NOTE_EVERY_MS = 500;
 
 /** What the worker's events have in common. */
 export interface Events {
@@ -101,18 +104,26 @@ export function listenToEvents({ platform, api, lifecycle, pages, engine, name }
     if (event.tag === name) wake(event);
   });
 
+  /** The browser drops what it knows of a fetch with this event: until it is noted, be the disk full, the event goes on. */
+  async function untilNoted<T>(note: (engine: Engine) => Promise<T>): Promise<T> {
+    try {
+      return await note(await engine());
+    } catch (error) {
+      if (!isDatabaseError(error)) throw error;
+      await sleep(platform.clock, NOTE_EVERY_MS);
+      return untilNoted(note);
+    }
+  }
   async function recordOutcome(event: BackgroundFetchEvent): Promise<void> {
-    const { fetches } = await engine();
-    await fetches.finished(event.registration);
+    await untilNoted(({ fetches }) => fetches.finished(event.registration));
     await work();
   }
   platform.on("backgroundfetchsuccess", (event) => lifecycle.hold(event, recordOutcome(event)));
   platform.on("backgroundfetchfail", (event) => lifecycle.hold(event, recordOutcome(event)));
   platform.on("backgroundfetchabort", (event) => {
     const pause = async () => {
-      const { commands, fetches } = await engine();
-      for (const id of await fetches.stoppedByUser(event.registration))
-        await commands.pause(id, "browser").catch(() => {});
+      for (const id of await untilNoted(({ fetches }) => fetches.stoppedByUser(event.registration)))
+        await untilNoted(({ commands }) => commands.pause(id, "browser")).catch(() => {});
     };
     event.waitUntil(pause());
   });

@@ -144,20 +144,24 @@ export class BackgroundFetches {
     await this.#host.rangesInDoubt(ranges, 0);
   }
 
-  /** The browser has ended this fetch, well or not. What it has not sent is in doubt. */
-  async finished(transfer: BackgroundFetchRegistration): Promise<void> {
-    if (!isOurs(transfer.id)) return;
+  /**
+   * The browser has ended this fetch, well or not. What it has not sent is in doubt.
+   *
+   * Returns ids of the uploads that it carried.
+   */
+  async finished(transfer: BackgroundFetchRegistration): Promise<readonly string[]> {
+    if (!isOurs(transfer.id)) return [];
     const records = await transfer.matchAll();
-    await this.#host.rangesInDoubt(rangesOf(records), 0);
+    const ranges = rangesOf(records);
+    await this.#host.rangesInDoubt(ranges, 0);
     await Promise.all(records.map((record) => this.#acceptAnswer(record)));
     this.#forget(transfer.id);
+    return [...new Set(ranges.map(({ uploadId }) => uploadId))];
   }
 
   /** Returns ids of the uploads whose transfer the user has stopped in the browser's list. */
   async stoppedByUser(transfer: BackgroundFetchRegistration): Promise<readonly string[]> {
-    if (!isOurs(transfer.id) || (await this.#ended.includes(endedEntry(idOf(transfer.id))))) return [];
-    await this.finished(transfer);
-    return [...new Set((await transfer.matchAll()).flatMap((record) => rangeOf(record)?.uploadId ?? []))];
+    return (await this.#ended.includes(endedEntry(idOf(transfer.id)))) ? [] : this.finished(transfer);
   }
 
   async #follow(transfer: BackgroundFetchRegistration): Promise<void> {

@@ -134,7 +134,7 @@ export async function startEngine(context: EngineContext): Promise<Engine> {
   // Uploads go on without it, though some parts may be sent twice until the browser says which ones it carries.
   const follow = (tries: number): Promise<void> =>
     fetches.follow().catch((error: unknown) => {
-      console.warn("backhaul: Background Fetch can't be read. It will be tried again.", error);
+      console.warn("backhaul: Background Fetch can't be read yet.", error);
       clock.after(retryDelayMs(tries, platform.random()), () => void (hasEnded || follow(tries + 1)));
     });
   await follow(1);

@@ -5,7 +5,7 @@ import type { TraceStep } from "../../src/core/trace.ts";
 import { type HandOverCandidate, tokenMark } from "../../src/protocol/protocol.ts";
 import type { UploadDatabase } from "../database/index.ts";
 import { openBytes } from "../files/index.ts";
-import { canBecomeUnmet } from "../model/index.ts";
+import { canBecomeUnmet, isFinal } from "../model/index.ts";
 import type { Clock } from "../platform/index.ts";
 import type { LiveUpload } from "./live-upload.ts";
 import type { Roster } from "./roster.ts";
@@ -41,8 +41,8 @@ export class HandedOverUploads {
 
   /** Whether nothing is to be sent of the upload. */
   isResting(id: string): boolean {
-    const state = this.#options.roster.get(id)?.record.state;
-    return state === "paused" || state === "done" || state === "canceled" || state === "failed";
+    const record = this.#options.roster.get(id)?.record;
+    return record !== undefined && (record.state === "paused" || isFinal(record));
   }
 
   /**
@@ -111,9 +111,8 @@ export class HandedOverUploads {
       if (!upload) continue;
       const { record } = upload;
       if (!("remote" in record) || record.remote.at !== "open") continue;
-      const partNumbers = partNumbersOf(range).filter(
-        (part) => part <= record.plan.partCount && !upload.ledger.isDone(part),
-      );
+      const partNumbers = partNumbersOf(range).filter((part) => part <= record.plan.partCount);
+      // A part that is done is written too: its receipt may have found the disk full.
       for (const partNumber of partNumbers) upload.ledger.suspect(partNumber, dueAt);
       upload.confirmedElsewhere();
       if (partNumbers.length > 0) writes.push({ id: uploadId, token: record.remote.token, partNumbers });

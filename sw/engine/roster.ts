@@ -101,7 +101,7 @@ export class Roster {
     const { clock } = this.#options;
     const ended = outdated([...this.#uploads.values()], keep, clock.now());
     await this.applyAll(ended, () => ({ type: "remove" })).catch((error: unknown) =>
-      console.warn("backhaul: old entries of the list could not be removed. It will be tried again.", error),
+      console.warn("backhaul: old entries are left.", error),
     );
   }
 

@@ -68,7 +68,7 @@ export class FileCopies<Upload extends FileHolder> {
           this.#options.onFailure(error);
           throw error;
         }
-        console.warn("backhaul: the copy of a file has failed.", error);
+        console.warn("backhaul: a copy has failed.", error);
       })
       .finally(() => {
         this.#underWay.delete(upload.id);
@@ -155,7 +155,7 @@ export class FileCopies<Upload extends FileHolder> {
         await apply(upload, { type: "fail", error: toWire(error) });
       // Without room for a copy the upload goes on from memory, and its snapshot says so.
       else
-        console.warn("backhaul: no copy of the file can be kept; the upload ends with this worker.", error);
+        console.warn("backhaul: no copy of the file can be kept: the upload ends with this worker.", error);
     }
   }
 

@@ -608,6 +608,60 @@ describe("what the browser carries", () => {
     expect(worker.state()).toBe("done");
   });
 
+  describe("that the browser ends while the disk is full", () => {
+    let isFull = true;
+    const open = async () => {
+      const database = await openMemoryDatabase(worker.disk, worker.clock);
+      for (const name of ["apply", "claimParts", "doubtParts", "partsDone"] as const) {
+        const write: (...row: never[]) => unknown = database[name].bind(database);
+        const ifRoom = async (...row: never[]) => {
+          if (isFull) throw new UploadError("QUOTA_EXCEEDED");
+          return write(...row);
+        };
+        Object.assign(database, { [name]: ifRoom });
+      }
+      return database;
+    };
+
+    beforeEach(() => {
+      isFull = true;
+      worker.openings.push(open, open);
+      warned.mockImplementation(() => {});
+    });
+
+    test("is noted by the next engine, if need be, as soon as there is room", async () => {
+      worker.stored(recordOf("uploading"));
+      worker.s3.store("t1", 1, "hello");
+      const registration = new Transfer("f1", 1, 1, Promise.resolve(new Response("gone", { status: 502 })));
+      const [held] = worker.fire("backgroundfetchsuccess", { registration });
+      await worker.time.runUntil(5_000);
+      worker.disk.disconnect();
+      await worker.time.runUntil(10_000);
+      expect([held?.state, worker.opened, worker.disk.parts.size]).toEqual(["pending", 2, 0]);
+      isFull = false;
+      await worker.time.runUntil(20_000);
+      expect([held?.state, worker.state()]).toEqual(["fulfilled", "done"]);
+      expect(worker.s3.calls).not.toContain("put 1");
+    });
+
+    test("is paused as soon as there is room, if it was the user who stopped it", async () => {
+      worker.stored({ ...recordOf("uploading"), laneOption: "browser" });
+      worker.s3.answer("sign", () => new Promise(() => {}));
+      const response = Promise.reject(new TypeError("stopped"));
+      // As in Chromium, where nobody hears of it.
+      response.catch(() => {});
+      const [held] = worker.fire("backgroundfetchabort", {
+        registration: new Transfer("f1", 1, 2, response),
+      });
+      await worker.time.runUntil(5_000);
+      expect([held?.state, worker.state()]).toEqual(["pending", "uploading"]);
+      isFull = false;
+      await worker.time.runUntil(10_000);
+      expect(held?.state).toBe("fulfilled");
+      expect(worker.disk.uploads.get(ID)).toMatchObject({ state: "paused", reason: "browser" });
+    });
+  });
+
   test("is asked for again when the browser could not say it at the start", async () => {
     worker.stored(recordOf("uploading"));
     worker.s3.answer("sign", () => new Promise(() => {}));
