@@ -114,12 +114,14 @@ export function listenToEvents({ platform, api, lifecycle, pages, engine, name }
       return untilNoted(note);
     }
   }
-  async function recordOutcome(event: BackgroundFetchEvent): Promise<void> {
-    await untilNoted(({ fetches }) => fetches.finished(event.registration));
-    await work();
+  function recordOutcome(event: BackgroundFetchEvent): void {
+    const noted = untilNoted(({ fetches }) => fetches.finished(event.registration));
+    // Not only held: a newer version that waits would be let in before it is noted.
+    event.waitUntil(noted);
+    lifecycle.hold(event, noted.then(work));
   }
-  platform.on("backgroundfetchsuccess", (event) => lifecycle.hold(event, recordOutcome(event)));
-  platform.on("backgroundfetchfail", (event) => lifecycle.hold(event, recordOutcome(event)));
+  platform.on("backgroundfetchsuccess", recordOutcome);
+  platform.on("backgroundfetchfail", recordOutcome);
   platform.on("backgroundfetchabort", (event) => {
     const pause = async () => {
       for (const id of await untilNoted(({ fetches }) => fetches.stoppedByUser(event.registration)))

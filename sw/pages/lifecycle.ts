@@ -29,9 +29,10 @@ export class Lifecycle {
     return Math.max(0, this.#endsAt - this.#platform.clock.elapsed());
   }
 
-  /** @param busy settles when there is nothing left to do */
+  /** @param busy settles when there is nothing left to do; why it failed is told by whoever did the work */
   hold(event: Pick<ExtendableEvent, "waitUntil">, busy: Promise<unknown>): void {
     const { clock, worker } = this.#platform;
+    busy.catch(() => {});
     if (worker.hasWaitingVersion) return;
     const release = this.#release;
     this.#endsAt = clock.elapsed() + LONGEST_HOLD_MS;
@@ -61,6 +62,7 @@ export class Lifecycle {
     isUsed: () => Promise<boolean>,
   ): void {
     const { clock, worker } = this.#platform;
+    busy.catch(() => {});
     if (worker.hasWaitingVersion) {
       event.waitUntil(Promise.reject(newerVersionGoesOn()));
       return;

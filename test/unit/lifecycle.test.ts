@@ -227,6 +227,20 @@ describe("a newer version that waits", () => {
     expect(hold().hold).toBeUndefined();
   });
 
+  test("leaves no failure of this one's work unhandled", async () => {
+    registration.newVersion(true);
+    const failed = work();
+    hold(failed.busy);
+    lifecycle.holdSync(new HeldEvent(), failed.busy, async () => true);
+    failed.fail();
+    const unhandled: unknown[] = [];
+    const listener = (reason: unknown) => void unhandled.push(reason);
+    process.on("unhandledRejection", listener);
+    await new Promise((resolve) => setImmediate(resolve));
+    process.off("unhandledRejection", listener);
+    expect(unhandled).toEqual([]);
+  });
+
   test("ends nothing while it is still installing", async () => {
     const held = hold();
     registration.newVersion(false);

@@ -81,6 +81,12 @@ class Worker {
       this.changed = listener;
     },
   };
+  readonly registration = {
+    scope: "https://app.test/",
+    url: "https://app.test/sw.js",
+    hasWaitingVersion: false,
+    onNewVersion() {},
+  };
   readonly openChannels = new Set<object>();
   readonly transfers: Transfer[] = [];
   /** So many questions for the browser's transfers are still to fail. */
@@ -113,12 +119,7 @@ class Worker {
         get: async (name: string) => this.cookies.get(name),
         set: async (name: string, value: string) => void this.cookies.set(name, value),
       },
-      worker: {
-        scope: "https://app.test/",
-        url: "https://app.test/sw.js",
-        hasWaitingVersion: false,
-        onNewVersion() {},
-      },
+      worker: this.registration,
       backgroundFetch: {
         getIds: async () => {
           if (this.brokenLookUps-- > 0)
@@ -642,6 +643,18 @@ describe("what the browser carries", () => {
       await worker.time.runUntil(20_000);
       expect([held?.state, worker.state()]).toEqual(["fulfilled", "done"]);
       expect(worker.s3.calls).not.toContain("put 1");
+    });
+
+    test("is noted before a newer version of the worker is let in", async () => {
+      worker.stored(recordOf("uploading"));
+      worker.registration.hasWaitingVersion = true;
+      const response = Promise.resolve(new Response("gone", { status: 502 }));
+      const [held] = worker.fire("backgroundfetchfail", { registration: new Transfer("f1", 1, 1, response) });
+      await worker.time.runUntil(5_000);
+      expect([held?.state, worker.disk.parts.get(ID)?.size ?? 0]).toEqual(["pending", 0]);
+      isFull = false;
+      await worker.time.runUntil(10_000);
+      expect(held?.state).toBe("fulfilled");
     });
 
     test("is paused as soon as there is room, if it was the user who stopped it", async () => {
