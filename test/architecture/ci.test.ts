@@ -11,49 +11,60 @@ interface Run {
   readonly counts?: { readonly passed: number; readonly failed: number };
 }
 
-/** Runs `.ci/run` with a stand-in for npm whose runs of `npm test` end like this, one after another. */
-function runCi(runs: readonly Run[]) {
+type Runs = { readonly quick: Run; readonly lifetimes?: Run; readonly faults?: Run };
+
+/** Runs `.ci/run` with a stand-in for npm and npx whose runs of the tests end like this. */
+function runCi(runs: Runs) {
   const folder = mkdtempSync(join(tmpdir(), "backhaul-npm-"));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
   const calls = join(folder, "calls");
-  const npm = join(folder, "npm");
-  writeFileSync(
-    npm,
-    `#!${process.execPath}
-const { appendFileSync, existsSync, readFileSync, writeFileSync } = require("node:fs");
-const calls = ${JSON.stringify(calls)};
-const turn = existsSync(calls) ? readFileSync(calls, "utf8").split("\\n").length - 1 : 0;
-appendFileSync(calls, process.argv.slice(2).join(" ") + "\\n");
-const { status, counts } = ${JSON.stringify(runs)}[turn];
+  for (const name of ["npm", "npx"]) {
+    const command = join(folder, name);
+    writeFileSync(
+      command,
+      `#!${process.execPath}
+const { appendFileSync, writeFileSync } = require("node:fs");
+const { basename } = require("node:path");
+appendFileSync(${JSON.stringify(calls)}, ["${name}", ...process.argv.slice(2)].join(" ") + "\\n");
 const file = process.argv.find((each) => each.startsWith("--outputFile.json=")).split("=")[1];
+const { status, counts } = ${JSON.stringify(runs)}[basename(file, ".json")];
+console.log("what", basename(file, ".json"), "prints");
 if (counts) writeFileSync(file, JSON.stringify({ numPassedTests: counts.passed, numFailedTests: counts.failed }));
 process.exit(status);
 `,
-  );
-  chmodSync(npm, 0o755);
+    );
+    chmodSync(command, 0o755);
+  }
   const env = { ...process.env, PATH: `${folder}${delimiter}${process.env.PATH}` };
   const { status, stdout } = spawnSync(join(ROOT, ".ci/run"), { env, cwd: tmpdir(), encoding: "utf8" });
   return {
     status,
     lastLine: stdout.trimEnd().split("\n").at(-1),
+    printed: stdout.match(/(?<=^what )\w+(?= prints$)/gm) ?? [],
     calls: existsSync(calls) ? readFileSync(calls, "utf8").trimEnd().split("\n") : [],
   };
 }
 
+const passed = (count: number): Run => ({ status: 0, counts: { passed: count, failed: 0 } });
+
 test("a change that passes every run may land, and the tests of all runs are counted together", () => {
-  const { status, lastLine, calls } = runCi([
-    { status: 0, counts: { passed: 700, failed: 0 } },
-    { status: 0, counts: { passed: 40, failed: 0 } },
+  const { status, lastLine, calls, printed } = runCi({
+    quick: passed(700),
+    lifetimes: passed(40),
+    faults: passed(30),
+  });
+  expect({ status, lastLine }).toEqual({ status: 0, lastLine: "770 passed, 0 failed" });
+  expect(calls[0]).toMatch(/^npm test -- --project=unit --project=simulation .*--project=browser /);
+  expect(calls.slice(1).sort()).toEqual([
+    expect.stringMatching(/^npx vitest run --project=faults /),
+    expect.stringMatching(/^npx vitest run --project=slow --project=raw /),
   ]);
-  expect({ status, lastLine }).toEqual({ status: 0, lastLine: "740 passed, 0 failed" });
-  expect(calls).toEqual([
-    expect.stringMatching(/^test -- --project=unit --project=simulation .*--project=browser /),
-    expect.stringMatching(/^test -- --project=slow --project=raw --project=faults /),
-  ]);
+  expect(printed.sort()).toEqual(["faults", "lifetimes", "quick"]);
 });
 
-test("a failed test is counted, and the slow run is spared", () => {
-  const { status, lastLine, calls } = runCi([{ status: 1, counts: { passed: 698, failed: 2 } }]);
+test("a failed test is counted, and the slow runs are spared", () => {
+  const quick = { status: 1, counts: { passed: 698, failed: 2 } };
+  const { status, lastLine, calls } = runCi({ quick });
   expect({ status, lastLine, runs: calls.length }).toEqual({
     status: 1,
     lastLine: "698 passed, 2 failed",
@@ -61,17 +72,27 @@ test("a failed test is counted, and the slow run is spared", () => {
   });
 });
 
+test("a failure in one of two runs side by side counts, and the other's tests do too", () => {
+  const faults = { status: 1, counts: { passed: 20, failed: 3 } };
+  expect(runCi({ quick: passed(700), lifetimes: passed(40), faults })).toMatchObject({
+    status: 1,
+    lastLine: "760 passed, 3 failed",
+  });
+});
+
 test("a run that fails outside of a test counts as one failure", () => {
-  expect(runCi([{ status: 2 }])).toMatchObject({ status: 1, lastLine: "0 passed, 1 failed" });
-  expect(
-    runCi([
-      { status: 0, counts: { passed: 700, failed: 0 } },
-      { status: 1, counts: { passed: 40, failed: 0 } },
-    ]),
-  ).toMatchObject({ status: 1, lastLine: "740 passed, 1 failed" });
+  expect(runCi({ quick: { status: 2 } })).toMatchObject({ status: 1, lastLine: "0 passed, 1 failed" });
+  const lifetimes = { status: 1, counts: { passed: 40, failed: 0 } };
+  expect(runCi({ quick: passed(700), lifetimes, faults: passed(30) })).toMatchObject({
+    status: 1,
+    lastLine: "770 passed, 1 failed",
+  });
 });
 
 test("nothing has passed if no test ran", () => {
-  const nothing = { status: 0, counts: { passed: 0, failed: 0 } };
-  expect(runCi([nothing, nothing])).toMatchObject({ status: 1, lastLine: "0 passed, 0 failed" });
+  const nothing = passed(0);
+  expect(runCi({ quick: nothing, lifetimes: nothing, faults: nothing })).toMatchObject({
+    status: 1,
+    lastLine: "0 passed, 0 failed",
+  });
 });
