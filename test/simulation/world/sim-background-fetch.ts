@@ -125,8 +125,12 @@ export class SimBackgroundFetch {
     this.#startNext();
   }
 
+  /** In the order in which they start: of each fetch by their indices, as text. */
   #records(): SimRecord[] {
-    return [...this.#fetches.values()].flatMap(({ records }) => records);
+    return [...this.#fetches.values()].flatMap(({ records }) => {
+      const places = [...records.keys()].map(String).sort();
+      return places.flatMap((place) => records[Number(place)] ?? []);
+    });
   }
 
   #startNext(): void {
