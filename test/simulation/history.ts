@@ -560,6 +560,7 @@ class History {
     if (!tab) return this.monitor.violate("no page can be opened");
     await this.#whileRunning(this.#commandAll(tab, "resumeAll"));
     await this.#runUntil(this.#time.elapsed + FAIR_MS);
+    if (this.#hasAnHourJustCome) await this.#runUntil(this.#time.elapsed + FAIR_MS);
     if (this.#isBroken) return;
     this.#assertNothingRests();
     this.#assertPagesAreRight();
@@ -611,6 +612,15 @@ class History {
     if (!stuck) return;
     const reason = stuck.state === "waiting" ? stuck.reason : "";
     this.monitor.violate("an upload rests though it could move", `${stuck.key}: ${stuck.state} ${reason}`);
+  }
+
+  /** Since the hour of some upload came, the weather has not been fair for long enough. */
+  get #hasAnHourJustCome(): boolean {
+    return [...this.#disk.memory.uploads.values()].some(({ conditions }) => {
+      const hours = conditions?.hours;
+      const sinceMs = hours ? this.#browser.clock.msOfDay() - hours.from * 60 * MINUTE : FAIR_MS;
+      return (sinceMs + DAY) % DAY < FAIR_MS;
+    });
   }
 
   /** What pages show must be what is stored. */
