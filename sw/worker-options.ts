@@ -1,6 +1,6 @@
 import * as v from "valibot";
+import { check } from "../src/core/check.ts";
 import { CHECKSUM_KINDS } from "../src/core/checksum.ts";
-import { UploadError } from "../src/core/errors.ts";
 import {
   ENGINE_DEFAULTS,
   type EngineOptions,
@@ -65,8 +65,6 @@ export function checkOptions({ checksum = md5, trace = () => {}, ...given }: Giv
   const retry = { ...RETRY_POLICY, ...given.retry };
   const keepEnded = { ...KEEP_ENDED, ...given.keepEnded };
   const options = { ...ENGINE_DEFAULTS, ...given, retry, keepEnded, checksum, trace };
-  const parsed = v.safeParse(schema, options);
-  if (parsed.success) return options;
-  const [issue] = parsed.issues;
-  throw new UploadError("OPTION_INVALID", `${v.getDotPath(issue) ?? "the options"}: ${issue.message}`);
+  check(schema, options);
+  return options;
 }

@@ -157,16 +157,18 @@ export class Commands implements UploadCommands {
   async attach(id: string, source: Source): Promise<void> {
     const { roster, copies } = this.#options;
     const upload = this.#find(id);
+    // A worker that died over this call may have woken the upload before it had kept the file. Whoever drives it finds out.
+    if (hasLostBytes(upload)) await upload.driving;
     const { record } = upload;
-    if (record.state !== "waiting" || record.reason !== "file")
-      throw new UploadError("STATE_INVALID", "the upload is not waiting for its file");
+    if (isFinal(record) && record.state !== "done") throw new UploadError("STATE_INVALID", "it has ended");
     const bytes = await openSource(source);
     const isSameTime =
       record.lastModified === null || (bytes instanceof File && bytes.lastModified === record.lastModified);
     if (bytes.size !== record.plan.size || !isSameTime) throw new UploadError("FILE_MISMATCH", record.name);
+    // It has its file, maybe by a call whose answer was lost.
+    if (!hasLostBytes(upload)) return;
     await this.#assertIsSameFile(upload, bytes);
-    if (upload.record !== record)
-      throw new UploadError("STATE_INVALID", "the upload is not waiting for its file");
+    if (upload.record !== record) return this.attach(id, source);
     copies.accept(upload, source, bytes);
     await roster.apply(upload, { type: "wake" });
     await copies.settled(id);
@@ -295,4 +297,9 @@ export class Commands implements UploadCommands {
     if (!upload) throw new UploadError("UPLOAD_NOT_FOUND", id);
     return upload;
   }
+}
+
+function hasLostBytes({ record, bytes }: LiveUpload): boolean {
+  if (record.state === "waiting" && record.reason === "file") return true;
+  return record.durability === "memory" && bytes === undefined && needsBytes(record);
 }

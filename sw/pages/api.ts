@@ -1,4 +1,4 @@
-import * as v from "valibot";
+import { check } from "../../src/core/check.ts";
 import type { ChecksumKind } from "../../src/core/checksum.ts";
 import { toWire, UploadError } from "../../src/core/errors.ts";
 import type { StorageLimits } from "../../src/core/limits.ts";
@@ -193,15 +193,4 @@ async function reply<T>(work: () => Promise<T>): Promise<Reply<T>> {
 
 function isDatabaseClosed(error: unknown): boolean {
   return error instanceof UploadError && error.code === "DATABASE_CLOSED";
-}
-
-function check<T>(
-  schema: v.GenericSchema<unknown, T>,
-  value: unknown,
-  code: "OPTION_INVALID" | "FILE_INVALID" = "OPTION_INVALID",
-): T {
-  const parsed = v.safeParse(schema, value);
-  if (parsed.success) return parsed.output;
-  const [issue] = parsed.issues;
-  throw new UploadError(code, `${v.getDotPath(issue) ?? "the value"}: ${issue.message}`);
 }

@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { UploadError } from "../../src/core/errors.ts";
+import { check } from "../../src/core/check.ts";
 import {
   abortAnswer,
   beginAnswer,
@@ -93,11 +93,7 @@ export function createHttpStorage(
   { endpoint, relay = true, timeoutMs = TIMEOUT_MS, credentials = "same-origin" }: HttpStorageOptions,
   platform: Pick<Platform, "clock" | "fetch" | "worker" | "sha256">,
 ): AuthorizedStorage {
-  const checked = v.safeParse(optionsSchema, { relay, timeoutMs, credentials });
-  if (!checked.success) {
-    const [issue] = checked.issues;
-    throw new UploadError("OPTION_INVALID", `${v.getDotPath(issue)}: ${issue.message}`);
-  }
+  check(optionsSchema, { relay, timeoutMs, credentials });
   const base = new URL(endpoint.endsWith("/") ? endpoint : `${endpoint}/`, platform.worker.url);
   let auth: Headers | undefined;
   let source: AuthSource = { isExpected: () => false, ask: async () => {} };

@@ -134,11 +134,49 @@ describe("a file given back", () => {
   test.each([
     ["another size", lost(), new TextBlob("hello"), "FILE_MISMATCH"],
     ["no date", { ...lost(), lastModified: 7 }, new TextBlob(TEXT), "FILE_MISMATCH"],
-    ["nothing to wait for it", recordOf("uploading"), new TextBlob(TEXT), "STATE_INVALID"],
+    ["another size than the one it has", recordOf("uploading"), new TextBlob("hello"), "FILE_MISMATCH"],
+    ["nobody to wait for it", recordOf("canceled"), new TextBlob(TEXT), "STATE_INVALID"],
   ])("is refused if it has %s", async (_what, record, file, code) => {
     await bed.load(record);
     await expect(commands.attach(idOf(1), file)).rejects.toMatchObject({ code });
     expect(bed.writes).toEqual([]);
+  });
+
+  test("a second time changes nothing, since the first one's answer may have been lost", async () => {
+    const [upload] = (await bed.load(lost())) as [LiveUpload];
+    await commands.attach(idOf(1), new TextBlob(TEXT));
+    const { record } = upload;
+    bed.writes.length = 0;
+    await commands.attach(idOf(1), new TextBlob(TEXT));
+    expect([upload.record, bed.writes]).toEqual([record, []]);
+  });
+
+  // The worker before has woken the upload, and died before it had copied the file.
+  test.each(["uploading", "paused"] as const)("is kept though its upload is %s again", async (state) => {
+    const [upload] = (await bed.load(recordOf(state, 1, { durability: "memory" }))) as [LiveUpload];
+    bed.disk.bytes.clear();
+    await commands.attach(idOf(1), new TextBlob(TEXT));
+    expect(upload.record).toMatchObject({ state, durability: "stored" });
+    expect(bed.disk.bytes.size).toBe(1);
+  });
+
+  test("is kept once whoever drives its upload has found it missing", async () => {
+    const [upload] = (await bed.load(recordOf("uploading", 1, { durability: "memory" }))) as [LiveUpload];
+    bed.disk.bytes.clear();
+    let letGo = () => {};
+    upload.driving = new Promise((resolve) => {
+      letGo = resolve;
+    });
+    const attached = commands.attach(idOf(1), new TextBlob(TEXT));
+    await bed.roster.apply(upload, {
+      type: "fault",
+      reason: "file",
+      nextAttemptAt: null,
+      error: { code: "FILE_LOST", detail: "" },
+    });
+    letGo();
+    await attached;
+    expect(upload.record).toMatchObject({ state: "uploading", durability: "stored" });
   });
 
   describe("of which S3 has parts already", () => {
