@@ -93,7 +93,14 @@ export class FileCopies<Upload extends FileHolder> {
     for (const id of ids) this.#coming.add(id);
     try {
       await this.#checkRoom(uploads.map(({ source }) => source));
-      for (const { record, source } of uploads) await database.putBytes(record.id, source);
+      const stop = new AbortController();
+      const kept = uploads.map(({ record, source }) =>
+        this.#turns
+          .run(sizeOf(source), () => database.putBytes(record.id, source, stop.signal))
+          .catch((error: unknown) => stop.abort(error)),
+      );
+      await Promise.all(kept);
+      stop.signal.throwIfAborted();
       await add();
     } catch (error) {
       await database.deleteBytes(ids);

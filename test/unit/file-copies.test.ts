@@ -301,6 +301,26 @@ describe("files that must be durable", () => {
     expect(await database.bytesIds()).toEqual([]);
   });
 
+  test("are kept together where they are small", async () => {
+    slowCopies();
+    const startedAt = time.elapsed;
+    const kept = copies.keepFirst(wanted, async () => {});
+    await time.runUntil(startedAt + 1_000);
+    await kept;
+    expect(await database.bytesIds()).toHaveLength(2);
+  });
+
+  test("are copied no further once one has failed", async () => {
+    const signals: (AbortSignal | undefined)[] = [];
+    const failure = new UploadError("FILE_CHANGED");
+    database.putBytes = async (id, _source, signal) => {
+      signals.push(signal);
+      if (id === IDS[0]) throw failure;
+    };
+    await expect(copies.keepFirst(wanted, async () => {})).rejects.toBe(failure);
+    expect(signals.map((signal) => signal?.aborted)).toEqual([true, true]);
+  });
+
   test("need no room where they are handles", async () => {
     estimate = { quota: 0, usage: 0 };
     const handles = wanted.map(({ record }) => ({ record, source: new FileHandle(file) }));
@@ -311,10 +331,10 @@ describe("files that must be durable", () => {
   test("are no orphans while their uploads are not added yet", async () => {
     slowCopies();
     const kept = copies.keepFirst(wanted, () => time.sleep(1_000));
-    await time.runUntil(2_500);
+    await time.runUntil(1_500);
     await copies.deleteOrphans();
     expect(await database.bytesIds()).toHaveLength(2);
-    await time.runUntil(3_000);
+    await time.runUntil(2_000);
     await kept;
     // Nobody has added them after all.
     await copies.deleteOrphans();
