@@ -17,8 +17,12 @@ export interface EventsContext {
 /** A `sync` that has lasted less has found nothing to wait for. */
 const SHORT_SYNC_MS = 60_000;
 
-/** What can't be noted now is tried again this often, for as long as the browser lets an event last. */
+/**
+ * What can't be noted now is tried again, but not for the 300 s after which Chromium kills the worker: the files that found no
+ * room are in its memory.
+ */
 const NOTE_EVERY_MS = 500;
+const MOST_NOTES = 400;
 
 /** What the worker's events have in common. */
 export interface Events {
@@ -105,13 +109,13 @@ export function listenToEvents({ platform, api, lifecycle, pages, engine, name }
   });
 
   /** The browser drops what it knows of a fetch with this event: until it is noted, be the disk full, the event goes on. */
-  async function untilNoted<T>(note: (engine: Engine) => Promise<T>): Promise<T> {
+  async function untilNoted<T>(note: (engine: Engine) => Promise<T>, tries = MOST_NOTES): Promise<T> {
     try {
       return await note(await engine());
     } catch (error) {
-      if (!isDatabaseError(error)) throw error;
+      if (tries === 0 || !isDatabaseError(error)) throw error;
       await sleep(platform.clock, NOTE_EVERY_MS);
-      return untilNoted(note);
+      return untilNoted(note, tries - 1);
     }
   }
   function recordOutcome(event: BackgroundFetchEvent): void {

@@ -88,7 +88,7 @@ export async function settleRemote(upload: LiveUpload, context: DriveContext): P
     if (error instanceof StorageFault && (isPassing(error) || error.kind === "unauthorized"))
       return waitAfter(upload.settleAttempts, error, context, upload);
     // Refused for good: the server's clean-up of old multipart uploads is what is left.
-    console.warn("backhaul: an ended upload could not be aborted.", error);
+    console.warn("backhaul: an upload could not be aborted.", error);
     await context.apply(upload, { type: "aborted" });
     return undefined;
   }

@@ -32,7 +32,7 @@ export class Lifecycle {
   /** @param busy settles when there is nothing left to do; why it failed is told by whoever did the work */
   hold(event: Pick<ExtendableEvent, "waitUntil">, busy: Promise<unknown>): void {
     const { clock, worker } = this.#platform;
-    busy.catch(() => {});
+    const over = busy.catch(() => {});
     if (worker.hasWaitingVersion) return;
     const release = this.#release;
     this.#endsAt = clock.elapsed() + LONGEST_HOLD_MS;
@@ -43,7 +43,7 @@ export class Lifecycle {
           undo();
           resolve();
         };
-        busy.then(this.#release, this.#release);
+        over.then(this.#release);
       }),
     );
     release();
@@ -62,7 +62,7 @@ export class Lifecycle {
     isUsed: () => Promise<boolean>,
   ): void {
     const { clock, worker } = this.#platform;
-    busy.catch(() => {});
+    const over = busy.catch(() => {});
     if (worker.hasWaitingVersion) {
       event.waitUntil(Promise.reject(newerVersionGoesOn()));
       return;
@@ -85,7 +85,7 @@ export class Lifecycle {
           reject(newerVersionGoesOn());
         };
         this.#releaseSyncs.add(release);
-        busy.then(decide, decide);
+        over.then(decide);
       }),
     );
   }

@@ -657,6 +657,15 @@ describe("what the browser carries", () => {
       expect(held?.state).toBe("fulfilled");
     });
 
+    test("is given up before the browser kills the worker over it", async () => {
+      worker.stored(recordOf("uploading"));
+      const [held] = worker.fire("backgroundfetchfail", { registration: new Transfer("f1", 1, 1) });
+      await worker.time.runUntil(150_000);
+      expect(held?.state).toBe("pending");
+      await worker.time.runUntil(290_000);
+      expect(held?.state).toBe("rejected");
+    });
+
     test("is paused as soon as there is room, if it was the user who stopped it", async () => {
       worker.stored({ ...recordOf("uploading"), laneOption: "browser" });
       worker.s3.answer("sign", () => new Promise(() => {}));
