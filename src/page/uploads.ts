@@ -335,9 +335,10 @@ export class PageUploads {
   }
 
   /**
-   * Gives a file back to an upload that waits for it (`waiting`, reason `file`).
+   * Gives a file back to an upload that waits for it (`waiting`, reason `file`). One that has its file goes on with that.
    *
-   * @throws {UploadError} `FILE_MISMATCH` if it is another file, `STATE_INVALID`, `UPLOAD_NOT_FOUND`
+   * @throws {UploadError} `FILE_MISMATCH` if it is another file, `STATE_INVALID` if the upload has failed or was canceled,
+   *   `UPLOAD_NOT_FOUND`
    */
   async attach(id: string, file: Source): Promise<void> {
     await this.#command((api) => api.attach(id, file));
