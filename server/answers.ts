@@ -74,7 +74,7 @@ export function statusOf({ kind, code }: StorageFault): number {
     case "transient":
       return code === "RATE_LIMITED" ? 429 : 503;
     case "unauthorized":
-      return 401;
+      return code === "FORBIDDEN" ? 403 : 401;
     case "gone":
       return 410;
     case "partsMismatch":

@@ -68,8 +68,8 @@ export interface UploadPermit {
  * Decides who may upload what. It is called on every request, so that a user who was signed out can't
  * continue, but as `intent.unattended` says.
  *
- * To allow a request, return the object's key. To refuse one, return a `Response`: 401 (the upload waits until
- * the user has signed in), 429 or 5xx (the client retries for as long as it takes), 413 or 415 (the upload
+ * To allow a request, return the object's key. To refuse one, return a `Response`: 401 or a redirect (the upload
+ * waits until the user has signed in), 429 or 5xx (the client retries for as long as it takes), 413 or 415 (the upload
  * fails, for its size or its type), or anything else, such as 403 (the upload fails). Only the status and
  * `Retry-After` of that response reach the client. If the function throws, the client retries.
  *
@@ -121,9 +121,11 @@ export async function permit(
       cause: new TypeError("authorize must return unattended as a boolean"),
     });
   if (intent.operation === "begin") return answer;
+  const detail = "the upload belongs to someone else";
+  if (answer.key !== intent.key) throw new StorageFault("permanent", "FORBIDDEN", { detail });
   const isOwners = answer.owner === intent.owner || (isVouchedFor && answer.owner === undefined);
-  if (answer.key !== intent.key || !isOwners)
-    throw new StorageFault("permanent", "FORBIDDEN", { detail: "the upload belongs to someone else" });
+  // Another user may have signed in before the worker hears of it: the upload waits for its own.
+  if (!isOwners) throw new StorageFault("unauthorized", "FORBIDDEN", { detail });
   return answer;
 }
 
@@ -134,7 +136,9 @@ function isResponse(answer: UploadPermit | Response): answer is Response {
 
 function refusal(response: Response): StorageFault {
   const { status } = response;
-  if (status === 401) return new StorageFault("unauthorized", "UNAUTHORIZED");
+  // A redirect leads to where one signs in.
+  if (status === 401 || (status >= 300 && status < 400))
+    return new StorageFault("unauthorized", "UNAUTHORIZED");
   if (status === 413) return new StorageFault("permanent", "FILE_TOO_LARGE");
   if (status === 415) return new StorageFault("permanent", "FILE_TYPE_REFUSED");
   if (status !== 429 && status < 500) return new StorageFault("permanent", "FORBIDDEN");

@@ -115,7 +115,7 @@ export class HandedOverUploads {
       // A part that is done is written too: its receipt may have found the disk full.
       for (const partNumber of partNumbers) upload.ledger.suspect(partNumber, dueAt);
       upload.confirmedElsewhere();
-      if (partNumbers.length > 0) writes.push({ id: uploadId, token: record.remote.token, partNumbers });
+      writes.push({ id: uploadId, token: record.remote.token, partNumbers });
       tryUnattended(upload);
     }
     for (const { id, token, partNumbers } of writes) await database.doubtParts(id, token, partNumbers);

@@ -104,6 +104,8 @@ export class Supervisor {
     // More than there are parts at once, so that small files' beginnings and ends overlap with others' bytes.
     this.#maxDriven = parallelParts * 2;
     roster.on("changed", () => this.startDueWork());
+    // The server may have refused the uploads of the user before.
+    roster.on("owner", () => this.tryEverything());
   }
 
   /** The storage. Its calls tell all uploads how the way to it is. */

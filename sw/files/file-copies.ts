@@ -161,8 +161,7 @@ export class FileCopies<Upload extends FileHolder> {
       if (error instanceof UploadError && error.code === "FILE_CHANGED")
         await apply(upload, { type: "fail", error: toWire(error) });
       // Without room for a copy the upload goes on from memory, and its snapshot says so.
-      else
-        console.warn("backhaul: no copy of the file can be kept: the upload ends with this worker.", error);
+      else console.warn("backhaul: no copy can be kept: the upload ends with this worker.", error);
     }
   }
 

@@ -223,7 +223,7 @@ describe("what the app says", () => {
     ["null", () => null as never, 503],
     ["yes", () => true as never, 503],
     ["a key that is no text", () => ({ key: { toString: () => claims.key } }) as never, 503],
-    ["no, by a redirect", () => Response.redirect("https://evil.example/", 302), 403],
+    ["sign in first, by a redirect", () => Response.redirect("https://evil.example/", 302), 401],
     ["no, by a success", () => new Response(null, { status: 200 }), 403],
   ])("%s: no operation goes on", async (_what, says, status) => {
     permitted = says;

@@ -547,6 +547,24 @@ describe("headers", () => {
   });
 });
 
+test("a user who comes after one whose uploads were refused does not wait for the next try", async () => {
+  worker.stored({ ...recordOf("uploading", 1), owner: "ann" });
+  worker.stored({ ...recordOf("uploading", 2), owner: "ben" });
+  worker.disk.owner = "ann";
+  const isForeign = () => Promise.reject(new StorageFault("unauthorized", "FORBIDDEN"));
+  worker.s3.answer("sign", isForeign);
+  worker.fire("activate");
+  await worker.time.runUntil(5_000);
+  expect(worker.disk.uploads.get(ID)).toMatchObject({ state: "waiting", reason: "auth" });
+  await worker.call("setOwner", "ben");
+  await worker.time.runUntil(10_000);
+  expect(worker.disk.uploads.get(idOf(2))?.state).toBe("done");
+  expect(worker.disk.uploads.get(ID)).toMatchObject({ state: "waiting", reason: "auth" });
+  await worker.call("setOwner", "ann");
+  await worker.time.runUntil(15_000);
+  expect(worker.state()).toBe("done");
+});
+
 describe("what the browser carries", () => {
   const handedOver = (isImmediate: boolean, fetchId: string) => ({
     data: {
