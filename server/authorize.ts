@@ -100,8 +100,8 @@ export async function permit(
   }
   const isVouchedFor = intent.operation !== "begin" && intent.unattended === true;
   if (isResponse(answer)) {
-    const fault = refusal(answer);
-    if (!isVouchedFor || fault.kind !== "unauthorized") throw fault;
+    // A redirect may have other reasons than a missing session, and is no permission.
+    if (!isVouchedFor || answer.status !== 401) throw refusal(answer);
     answer = { key: intent.key };
   }
   const { key, owner = "" } = answer;

@@ -91,6 +91,7 @@ describe("with nobody signed in any more, its own token", () => {
     ["another user is signed in", () => ({ key: "refused", owner: "bob" }), 403],
     ["the app forbids it", () => new Response(null, { status: 403 }), 403],
     ["the app wants it later", () => new Response(null, { status: 429 }), 429],
+    ["the app redirects", () => Response.redirect("https://example.com/suspended", 302), 401],
     ["the app names another key", () => ({ key: "other", owner: "alice" }), 403],
   ] as const)("is not enough if %s", async (_what, answer, status) => {
     const body = await sentUpload("refused");
